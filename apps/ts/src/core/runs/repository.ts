@@ -1,0 +1,192 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
+import type { JsonObject, Page, PageQuery } from "#schemas/common";
+import type { Durability, MultitaskStrategy, Run, RunStatus } from "#schemas/runs";
+import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
+
+/** A run as stored: the wire shape plus what the engine needs. Times are the database's, ISO 8601. */
+export interface RunRecord extends Run {
+  tenant: string;
+  owner: string;
+  graph_id: string;
+  /** Content hash of the graph (or FRACTAL_REVISION) when the run was created (DESIGN §8.10). */
+  revision: string | null;
+  /** Creation order on the thread; a requeued run keeps it. */
+  seq: number;
+  /** When the run is due (created_at + after_seconds). */
+  run_at: string;
+  /** Earliest claim after a crash (backoff); does not change the order (DESIGN §8.8). */
+  not_before: string | null;
+  attempt: number;
+  max_attempts: number;
+  /** Epoch of the lane in the current or last attempt; 0 before the first. */
+  epoch: number;
+  cancel_action: "interrupt" | "rollback" | null;
+  /** Head of the thread (in the run's scope) when the first attempt began; null on an empty thread. */
+  base_checkpoint_id: string | null;
+  durability: Durability;
+  /** Created on no thread of the user's: its thread is hidden, and deleted at the end unless on_completion is keep. */
+  stateless: boolean;
+  on_completion: "delete" | "keep";
+  /** Whether all events are kept in the log (created by a stream call or stream_resumable). */
+  logged: boolean;
+  error: RunFailure | null;
+  started_at: string | null;
+  ended_at: string | null;
+}
+
+/** What the client is told of a failure: class name and message. */
+export interface RunFailure {
+  error: string;
+  message: string;
+}
+
+export interface NewRun {
+  run_id: string;
+  thread_id: string;
+  assistant_id: string;
+  graph_id: string;
+  revision: string | null;
+  metadata: JsonObject;
+  kwargs: JsonObject;
+  multitask_strategy: MultitaskStrategy;
+  durability: Durability;
+  stateless: boolean;
+  on_completion: "delete" | "keep";
+  logged: boolean;
+  after_seconds: number;
+  max_attempts: number;
+  /** Same key, same tenant: the earlier run is returned instead of a second one. */
+  idempotency_key: string | null;
+  /**
+   * What to do when the thread row is missing: refuse, or make it with this metadata (if_not_exists=create, stateless).
+   * The thread's metadata also gets graph_id and assistant_id of its first run, in the same transaction.
+   */
+  if_not_exists: "reject" | "create";
+  thread_metadata: JsonObject;
+}
+
+/** Decided in one transaction under the lane lock (contract §6, reliability §5.1). */
+export type CreateOutcome =
+  /** `cancelled`: running runs that got a cancel_action; `ended`: pending runs that were interrupted; `removed`: rolled back. */
+  | { kind: "created"; run: RunRecord; cancelled: string[]; ended: string[]; removed: string[] }
+  /** The idempotency key was seen before. */
+  | { kind: "replayed"; run: RunRecord }
+  /** Strategy reject and an inflight run. */
+  | { kind: "busy" }
+  | { kind: "no_thread" };
+
+export interface ClaimRequest {
+  worker_id: string;
+  slots: number;
+  /** Graphs this worker has loaded; others' runs are never taken (DESIGN §8.10). */
+  graphs: readonly string[];
+}
+
+/** How a run ended, written with thread, values cache and lane release in one transaction (DESIGN §4.5). */
+export interface RunOutcome {
+  status: Exclude<RunStatus, "pending" | "running">;
+  error: RunFailure | null;
+  /** Checkpoint scope of the run ("" or "assistant:<id>"); becomes the scope of the thread's values. */
+  scope: string;
+  /**
+   * State of the run's scope after it: JSON text of the values (undefined: no checkpoint was made, keep the old ones),
+   * its pending interrupts by task id, and whether something is left to do (`next` non-empty).
+   */
+  state: { values: string | undefined; interrupts: Record<string, Interrupt[]>; pending: boolean } | undefined;
+  /** Last rows of the run's log (final values of an unlogged run, error, end), appended in the same transaction. */
+  events: EventRow[];
+}
+
+export interface EventRow {
+  epoch: number;
+  /** Position within the epoch, from 0, without holes (DESIGN §8.1). */
+  n: number;
+  run_id: string | null;
+  /** Namespace segments joined by "|"; "" is the root. */
+  ns: string;
+  mode: string;
+  /** Unix ms. */
+  at: number;
+  /** JSON text of the event's data. */
+  data: string;
+}
+
+export interface RunQuery extends PageQuery {
+  status?: RunStatus | undefined;
+}
+
+export type FinishResult =
+  | { kind: "finished"; run: RunRecord; thread_status: ThreadStatus | null }
+  /** rollback: the run, its checkpoints, writes and events are gone. */
+  | { kind: "removed" }
+  /** The lane has moved on; nothing was written. */
+  | { kind: "fenced" };
+
+/** What a sweep decided of a run whose worker is gone. */
+export interface SweptRun {
+  run: RunRecord;
+  result: "requeued" | "interrupted" | "removed" | "exhausted";
+}
+
+/**
+ * The queue: the runs table through one lane row per thread (lock, queue entry and fencing epoch in one). Each method is
+ * one transaction that locks the lane first. Terminal states are final. Times are the database's own.
+ */
+export interface RunRepository {
+  /** Inserts a run by its strategy; sets the thread busy if the run is due. */
+  create(scope: AuthScope, run: NewRun): Promise<CreateOutcome>;
+  /** Takes due runs of idle lanes: status running, attempt + 1, epoch + 1. Order: attempt > 0 first, then seq. */
+  claim(request: ClaimRequest): Promise<RunRecord[]>;
+  /** Takes this very run if it is the head of an idle lane and due; undefined otherwise. */
+  claimRun(request: ClaimRequest, runId: string): Promise<RunRecord | undefined>;
+  /** Milliseconds until the next pending run becomes due or its backoff ends; undefined when none waits. */
+  nextDueIn(): Promise<number | undefined>;
+  /** Records the head at the first attempt, so that a crash can restart from it. */
+  setBase(fence: Fence, checkpointId: string | null): Promise<boolean>;
+  finish(fence: Fence, outcome: RunOutcome): Promise<FinishResult>;
+  /** Back to pending without using an attempt (drain, hot reload). False when fenced. */
+  release(fence: Fence): Promise<boolean>;
+  /**
+   * A failed attempt that may be tried again (infrastructure error): pending with backoff, or error when attempts are
+   * used up. Same rules as sweep.
+   */
+  retry(fence: Fence, failure: RunFailure): Promise<SweptRun | undefined>;
+  /** Lanes held by workers other than `alive`: epoch + 1, run back to pending with backoff, or ended (reliability §4.4). */
+  sweep(alive: readonly string[]): Promise<SweptRun[]>;
+  /**
+   * Pending: ended (interrupt) or deleted (rollback) at once, thread status recomputed. Running: cancel_action set
+   * (rollback overrides interrupt, never the reverse). Terminal or absent: undefined.
+   */
+  cancel(
+    scope: AuthScope,
+    target: { thread_id?: string | undefined; run_id: string },
+    action: "interrupt" | "rollback",
+  ): Promise<{ run: RunRecord; result: "ended" | "removed" | "signalled" } | undefined>;
+  /**
+   * Takes the lane away from a run that ignores its cancel: epoch + 1, run ended by its cancel_action. The old code may
+   * compute on but can write nothing. Undefined when the fence is already stale.
+   */
+  evict(fence: Fence): Promise<SweptRun | undefined>;
+  find(scope: AuthScope, runId: string): Promise<RunRecord | undefined>;
+  list(scope: AuthScope, threadId: string, query: RunQuery): Promise<Page<RunRecord>>;
+  /** Pending and running runs, for bulk cancel; `thread_id` undefined means all threads in scope. */
+  inflight(scope: AuthScope, query: { thread_id?: string | undefined; status: "pending" | "running" | "all" }): Promise<RunRecord[]>;
+  /** Deletes a terminal run with its checkpoints, writes and events. False when absent; conflict is the caller's to check. */
+  remove(scope: AuthScope, runId: string): Promise<boolean>;
+  /** Counts for health and metrics. */
+  counts(): Promise<{ pending: number; running: number }>;
+}
+
+/** A state write outside a run takes the lane like a run would, and is fenced like one (reliability §3.2). */
+export interface LaneRepository {
+  /** Epoch + 1 and the lane held under `writerId`; "busy" while a run is pending or running. */
+  acquire(scope: AuthScope, threadId: string, writerId: string): Promise<Fence | "busy" | "no_thread">;
+  /** Writes the thread's new state and events and frees the lane, in one transaction. */
+  complete(
+    fence: Fence,
+    change: { scope: string; state: NonNullable<RunOutcome["state"]>; metadata: JsonObject; events: EventRow[] },
+  ): Promise<Thread | "fenced">;
+  /** Frees the lane after a failed write. */
+  abandon(fence: Fence): Promise<void>;
+}

@@ -1,0 +1,33 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { JsonObject } from "#schemas/common";
+
+/** An item of LangGraph's cross-thread memory. */
+export interface StoreItem {
+  namespace: string[];
+  key: string;
+  value: JsonObject;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface StoreQuery {
+  namespace_prefix: string[];
+  /** Equality, or {$eq,$ne,$gt,$gte,$lt,$lte}, per top-level key of the value. */
+  filter?: JsonObject | undefined;
+  limit: number;
+  offset: number;
+}
+
+export interface StoreRepository {
+  /** `ttl` in minutes; null: never expires. */
+  put(scope: AuthScope, item: { namespace: string[]; key: string; value: JsonObject; ttl: number | null }): Promise<void>;
+  get(scope: AuthScope, namespace: string[], key: string): Promise<StoreItem | undefined>;
+  remove(scope: AuthScope, namespace: string[], key: string): Promise<void>;
+  /** Newest updated_at first. */
+  search(scope: AuthScope, query: StoreQuery): Promise<StoreItem[]>;
+  /** "*" in prefix or suffix matches any one label. Distinct, in label order. */
+  namespaces(
+    scope: AuthScope,
+    query: { prefix?: string[] | undefined; suffix?: string[] | undefined; max_depth?: number | undefined; limit: number; offset: number },
+  ): Promise<string[][]>;
+}

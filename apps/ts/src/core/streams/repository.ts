@@ -1,0 +1,11 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { EventRow } from "#core/runs/repository";
+
+/** Reads of the durable event log; appends go through the fenced group commit and the finishing transaction. */
+export interface EventRepository {
+  /** Events after the cursor in (epoch, n) order; of one run, or of the whole thread when run_id is undefined. */
+  read(
+    scope: AuthScope,
+    query: { thread_id: string; run_id?: string | undefined; after?: { epoch: number; n: number } | undefined; limit: number },
+  ): Promise<EventRow[]>;
+}

@@ -1,0 +1,55 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { JsonObject, Page, PageQuery } from "#schemas/common";
+import type { Thread, ThreadStatus } from "#schemas/threads";
+
+export interface NewThread {
+  thread_id: string;
+  metadata: JsonObject;
+  ttl?: { strategy: "delete" | "keep_latest"; ttl_minutes: number } | undefined;
+}
+
+export interface ThreadFilter {
+  ids?: string[] | undefined;
+  /** Containment, as JSONB @>. */
+  metadata?: JsonObject | undefined;
+  values?: JsonObject | undefined;
+  status?: ThreadStatus | undefined;
+}
+
+/** sort_by: thread_id, status, created_at (default, newest first), updated_at, state_updated_at. */
+export interface ThreadQuery extends ThreadFilter, PageQuery {}
+
+export interface ThreadRepository {
+  /** False when the id exists, also as somebody else's. */
+  insert(scope: AuthScope, thread: NewThread): Promise<boolean>;
+  /** Hidden threads of stateless runs look absent. */
+  find(scope: AuthScope, threadId: string): Promise<Thread | undefined>;
+  /** Scope of the thread's last run or state write ("" or "assistant:<id>"); undefined when it never had one. */
+  lastScope(scope: AuthScope, threadId: string): Promise<string | undefined>;
+  /** Metadata merges shallowly. */
+  patch(
+    scope: AuthScope,
+    threadId: string,
+    patch: { metadata?: JsonObject | undefined; ttl?: NewThread["ttl"] | null },
+  ): Promise<Thread | undefined>;
+  /** Deletes runs, checkpoints, writes, events with it. False when absent. */
+  remove(scope: AuthScope, threadId: string): Promise<boolean>;
+  search(scope: AuthScope, query: ThreadQuery): Promise<Page<Thread>>;
+  count(scope: AuthScope, filter: ThreadFilter): Promise<number>;
+  /**
+   * New thread with all scopes' checkpoints, writes and blobs (without run ids and epochs), values and interrupts; a new
+   * log; metadata copied plus thread_id. "busy" while a run is pending or running.
+   */
+  copy(scope: AuthScope, threadId: string, newId: string): Promise<Thread | "busy" | "no_thread">;
+  /** keep_latest: drops all but the newest checkpoint per scope (and the ancestors that delta channels need). */
+  prune(scope: AuthScope, threadIds: string[], strategy: "delete" | "keep_latest"): Promise<number>;
+}
+
+/** Keeps the file from growing without end. */
+export interface Retention {
+  /**
+   * One bounded batch: events of ended runs older than `eventHours`, hidden threads whose grace is over, expired
+   * threads and store items, blobs that nothing refers to. Returns how many rows went.
+   */
+  sweep(limits: { eventHours: number; batch: number }): Promise<number>;
+}
