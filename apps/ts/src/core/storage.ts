@@ -20,3 +20,18 @@ export interface Storage extends AsyncDisposable {
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
 }
+
+/** The storage cannot be used: raised while it opens, with a sentence for the person who started the server. */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+  /** What is wrong and what to do about it; no stack, no secret. */
+  readonly detail: string;
+  /** Another process has it: not a mistake in the configuration. */
+  readonly inUse: boolean;
+
+  constructor(detail: string, options?: { cause?: unknown; inUse?: boolean }) {
+    super(detail, options);
+    this.detail = detail;
+    this.inUse = options?.inUse === true;
+  }
+}

@@ -20,7 +20,10 @@ export interface StoreQuery {
 
 export interface StoreRepository {
   /** `ttl` in minutes; null: never expires. */
-  put(scope: AuthScope, item: { namespace: string[]; key: string; value: JsonObject; ttl: number | null }): Promise<void>;
+  put(
+    scope: AuthScope,
+    item: { namespace: string[]; key: string; value: JsonObject; ttl: number | null },
+  ): Promise<void>;
   get(scope: AuthScope, namespace: string[], key: string): Promise<StoreItem | undefined>;
   remove(scope: AuthScope, namespace: string[], key: string): Promise<void>;
   /** Newest updated_at first. */
@@ -28,6 +31,12 @@ export interface StoreRepository {
   /** "*" in prefix or suffix matches any one label. Distinct, in label order. */
   namespaces(
     scope: AuthScope,
-    query: { prefix?: string[] | undefined; suffix?: string[] | undefined; max_depth?: number | undefined; limit: number; offset: number },
+    query: {
+      prefix?: string[] | undefined;
+      suffix?: string[] | undefined;
+      max_depth?: number | undefined;
+      limit: number;
+      offset: number;
+    },
   ): Promise<string[][]>;
 }

@@ -1,0 +1,84 @@
+import {
+  BaseStore,
+  type GetOperation,
+  type Item,
+  type ListNamespacesOperation,
+  type Operation,
+  type OperationResults,
+  type PutOperation,
+  type SearchItem,
+  type SearchOperation,
+} from "@langchain/langgraph-checkpoint";
+import type { AuthScope } from "#core/identity/scope";
+import type { StoreItem, StoreRepository } from "./repository.ts";
+
+/**
+ * LangGraph's store for one run: the memory of the person who asked for it, over the storage port. Operations of a batch
+ * take effect in their order. Without an index configured, `query` of a search falls back to listing (contract §12.1).
+ */
+export class ScopedStore extends BaseStore {
+  readonly #items: StoreRepository;
+  readonly #scope: AuthScope;
+
+  constructor(deps: { items: StoreRepository; scope: AuthScope }) {
+    super();
+    this.#items = deps.items;
+    this.#scope = deps.scope;
+  }
+
+  override async batch<Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
+    const results: unknown[] = [];
+    for (const operation of operations) results.push(await this.#run(operation));
+    return results as OperationResults<Op>;
+  }
+
+  #run(operation: Operation): Promise<unknown> {
+    if ("namespacePrefix" in operation) return this.#search(operation);
+    if ("value" in operation) return this.#put(operation);
+    if ("key" in operation) return this.#get(operation);
+    return this.#namespaces(operation);
+  }
+
+  async #get(operation: GetOperation): Promise<Item | null> {
+    const item = await this.#items.get(this.#scope, operation.namespace, operation.key);
+    return item === undefined ? null : toItem(item);
+  }
+
+  async #put(operation: PutOperation): Promise<void> {
+    const { namespace, key, value } = operation;
+    if (value === null) await this.#items.remove(this.#scope, namespace, key);
+    else await this.#items.put(this.#scope, { namespace, key, value, ttl: null });
+  }
+
+  async #search(operation: SearchOperation): Promise<SearchItem[]> {
+    const items = await this.#items.search(this.#scope, {
+      namespace_prefix: operation.namespacePrefix,
+      filter: operation.filter,
+      limit: operation.limit ?? 10,
+      offset: operation.offset ?? 0,
+    });
+    return items.map(toItem);
+  }
+
+  async #namespaces(operation: ListNamespacesOperation): Promise<string[][]> {
+    const pathOf = (type: "prefix" | "suffix") =>
+      operation.matchConditions?.find((condition) => condition.matchType === type)?.path;
+    return this.#items.namespaces(this.#scope, {
+      prefix: pathOf("prefix"),
+      suffix: pathOf("suffix"),
+      max_depth: operation.maxDepth,
+      limit: operation.limit ?? 100,
+      offset: operation.offset ?? 0,
+    });
+  }
+}
+
+function toItem(item: StoreItem): Item {
+  return {
+    namespace: item.namespace,
+    key: item.key,
+    value: item.value,
+    createdAt: new Date(item.created_at),
+    updatedAt: new Date(item.updated_at),
+  };
+}

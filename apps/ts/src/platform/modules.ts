@@ -1,0 +1,56 @@
+import { existsSync } from "node:fs";
+import { dirname, extname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+export type ModuleExports = Readonly<Record<string, unknown>>;
+
+interface TypeScriptLoader {
+  import(path: string): Promise<ModuleExports>;
+}
+
+const TYPESCRIPT = new Set([".ts", ".tsx", ".mts", ".cts", ".jsx"]);
+const loaders = new Map<string, Promise<TypeScriptLoader>>();
+
+/**
+ * Imports a file of the user's project, TypeScript or JavaScript.
+ * @param path Absolute path of the file.
+ * Bun reads TypeScript itself. On Node, whose own type stripping knows neither enums nor imports without an extension,
+ * jiti translates the project's own files; packages below node_modules are imported natively all the same, so that
+ * there is one copy of each. `paths` of the nearest tsconfig.json work on both.
+ */
+export async function importUserModule(path: string): Promise<ModuleExports> {
+  if (process.versions.bun !== undefined || !TYPESCRIPT.has(extname(path))) {
+    return (await import(pathToFileURL(path).href)) as ModuleExports;
+  }
+  const loader = await loaderFor(nearestTsconfig(dirname(path)));
+  return loader.import(path);
+}
+
+/** One loader per tsconfig: files of one project that two graphs share must be the same modules for both. */
+function loaderFor(tsconfig: string | undefined): Promise<TypeScriptLoader> {
+  const key = tsconfig ?? "";
+  const known = loaders.get(key);
+  if (known !== undefined) return known;
+  const loader = createLoader(tsconfig);
+  loaders.set(key, loader);
+  return loader;
+}
+
+async function createLoader(tsconfig: string | undefined): Promise<TypeScriptLoader> {
+  const { createJiti } = await import("jiti");
+  return createJiti(tsconfig ?? import.meta.url, {
+    // As ES modules are: `module.default` is the default export and nothing else.
+    interopDefault: false,
+    // The cache would be written into the project.
+    fsCache: false,
+    jsx: { runtime: "automatic" },
+    tsconfigPaths: tsconfig ?? false,
+  });
+}
+
+function nearestTsconfig(folder: string): string | undefined {
+  const candidate = join(folder, "tsconfig.json");
+  if (existsSync(candidate)) return candidate;
+  const parent = dirname(folder);
+  return parent === folder ? undefined : nearestTsconfig(parent);
+}

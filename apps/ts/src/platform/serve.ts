@@ -1,0 +1,134 @@
+export interface ServeOptions {
+  fetch(request: Request): Response | Promise<Response>;
+  hostname: string;
+  /** 0 takes a free port. */
+  port: number;
+}
+
+/** One HTTP server, the same on Bun and on Node. The size of bodies is the app's business on both. */
+export interface HttpServer {
+  /** Without a slash at the end; a wildcard address is shown as localhost. */
+  readonly url: string;
+  readonly port: number;
+  /** New connections are refused from here on; requests under way go on. */
+  stopListening(): void;
+  /** Ends when the requests under way have ended; those that are left when `signal` aborts are cut. */
+  close(signal: AbortSignal): Promise<void>;
+  /** For streams and other answers that may be silent for long: takes away the idle limit of this request. */
+  noTimeout(request: Request): void;
+}
+
+/** The address cannot be listened on; `message` is for the person at the terminal. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** Seconds without a byte in either direction after which a connection is cut, unless its request asked otherwise. */
+const IDLE_SECONDS = 60;
+
+export async function serve(options: ServeOptions): Promise<HttpServer> {
+  try {
+    return "Bun" in globalThis ? serveBun(options) : await serveNode(options);
+  } catch (error) {
+    throw listenError(error, options);
+  }
+}
+
+function serveBun(options: ServeOptions): HttpServer {
+  const server = Bun.serve({
+    hostname: options.hostname,
+    port: options.port,
+    fetch: options.fetch,
+    idleTimeout: IDLE_SECONDS,
+    // Bun would answer larger bodies by itself, without our error text; the app refuses them by their declared length.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    // The app has its own error boundary; this one keeps Bun's page with the source code of the error off the wire.
+    error: () => new Response('{"detail":"Internal server error"}', { status: 500, headers: JSON_TYPE }),
+  });
+  const port = server.port ?? options.port;
+  let drained: Promise<void> | undefined;
+  const stopListening = () => {
+    drained ??= Promise.resolve(server.stop());
+  };
+  return {
+    url: urlOf(options.hostname, port),
+    port,
+    stopListening,
+    async close(signal) {
+      stopListening();
+      await Promise.race([drained, aborted(signal)]);
+      await server.stop(true);
+    },
+    noTimeout: (request) => server.timeout(request, 0),
+  };
+}
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+async function serveNode(options: ServeOptions): Promise<HttpServer> {
+  const { createAdaptorServer } = await import("@hono/node-server");
+  const server = createAdaptorServer({
+    fetch: options.fetch,
+    // The global Request and Response stay Node's own: user graphs see what they expect.
+    overrideGlobalObjects: false,
+  }) as import("node:http").Server;
+  server.keepAliveTimeout = IDLE_SECONDS * 1_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.hostname, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : options.port;
+  let drained: Promise<void> | undefined;
+  const stopListening = () => {
+    drained ??= new Promise((resolve) => server.close(() => resolve()));
+  };
+  return {
+    url: urlOf(options.hostname, port),
+    port,
+    stopListening,
+    async close(signal) {
+      stopListening();
+      await Promise.race([drained, aborted(signal)]);
+      server.closeAllConnections();
+      await drained;
+    },
+    // Node cuts connections only between requests and while a request is being received, never a silent answer.
+    noTimeout: () => undefined,
+  };
+}
+
+function urlOf(hostname: string, port: number): string {
+  const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+function listenError(error: unknown, { hostname, port }: ServeOptions): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  const cause = { cause: error };
+  switch (code) {
+    case "EADDRINUSE":
+      return new ListenError(
+        `Port ${port} on ${hostname} is in use. Stop what listens there, or choose another port.`,
+        cause,
+      );
+    case "EACCES":
+      return new ListenError(
+        `No permission to listen on port ${port} of ${hostname}. Ports below 1024 need one.`,
+        cause,
+      );
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new ListenError(`This machine has no address "${hostname}" to listen on.`, cause);
+    default:
+      return error;
+  }
+}

@@ -1,0 +1,196 @@
+import type { CheckpointRepository, CheckpointRow, Encoded, StoredCheckpoint } from "#core/checkpoints/repository";
+import type { AuthScope } from "#core/identity/scope";
+import { ancestorsOf } from "./checkpoint-ancestors.ts";
+import { unpackInline } from "./checkpoint-codec.ts";
+import { commitBatch } from "./checkpoint-commit.ts";
+import { blobOf, type Place, threadInScope, writesOn } from "./checkpoint-rows.ts";
+import { takeBack } from "./checkpoint-take-back.ts";
+import type { Connection } from "./connection.ts";
+import { type Conditions, contains } from "./json-filters.ts";
+import { pageOf } from "./pages.ts";
+import { parseObject } from "./rows.ts";
+
+interface Row {
+  ns: string;
+  checkpoint_id: string;
+  epoch: number;
+  run_id: string | null;
+  parent_id: string | null;
+  metadata: string;
+  blobs: string;
+  checkpoint: string;
+  inline: Uint8Array;
+}
+
+const SELECT =
+  "select ns, checkpoint_id, epoch, run_id, parent_id, metadata, blobs, checkpoint, inline from checkpoints ";
+
+export function sqliteCheckpoints(connection: Connection): CheckpointRepository {
+  function inScope(scope: AuthScope, threadId: string): number | undefined {
+    return threadInScope(connection, scope, threadId);
+  }
+
+  return {
+    commit: async (batch) => commitBatch(connection, batch),
+
+    get: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        if (thread === undefined) return undefined;
+        if (query.before !== undefined || query.filter !== undefined || query.checkpoint_ns === undefined) {
+          return listStored(connection, thread, { ...query, limit: 1 })[0];
+        }
+        const at = `${SELECT}where thread = ? and ns = ? `;
+        const row =
+          query.checkpoint_id === undefined
+            ? connection.sql(`${at}order by checkpoint_id desc limit 1`).get<Row>(thread, query.checkpoint_ns)
+            : connection.sql(`${at}and checkpoint_id = ?`).get<Row>(thread, query.checkpoint_ns, query.checkpoint_id);
+        return row && stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen: new Map() });
+      }),
+
+    list: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        return thread === undefined ? [] : listStored(connection, thread, query);
+      }),
+
+    locate: async (scope, threadId, checkpointId) =>
+      connection.read(() => {
+        const thread = inScope(scope, threadId);
+        if (thread === undefined) return undefined;
+        return connection
+          .sql("select ns from checkpoints where thread = ? and checkpoint_id = ? order by length(ns), ns limit 1")
+          .get<{ ns: string }>(thread, checkpointId)?.ns;
+      }),
+
+    scopes: async (scope, threadId) =>
+      connection.read(() => {
+        const thread = inScope(scope, threadId);
+        return thread === undefined ? [] : rootsOf(connection, thread);
+      }),
+
+    newestOfRun: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        if (thread === undefined) return undefined;
+        return connection
+          .sql(
+            "select checkpoint_id from checkpoints where thread = ? and ns = ? and run_id = ? order by checkpoint_id desc limit 1",
+          )
+          .get<{ checkpoint_id: string }>(thread, query.checkpoint_ns, query.run_id)?.checkpoint_id;
+      }),
+
+    interruptsOfRun: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        if (thread === undefined) return false;
+        const found = connection
+          .sql(
+            "select 1 as found from checkpoint_writes where thread = ? and ns = ? and checkpoint_id = ? and run_id = ? " +
+              "and channel = '__interrupt__' limit 1",
+          )
+          .get(thread, query.checkpoint_ns, query.checkpoint_id, query.run_id);
+        return found !== undefined;
+      }),
+
+    takeBack: async (fence, checkpointNs) => connection.write(() => takeBack(connection, fence, checkpointNs)),
+
+    ancestors: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        const place = { thread: thread ?? -1, thread_id: query.thread_id, ns: query.checkpoint_ns };
+        return ancestorsOf(connection, place, query);
+      }),
+
+    deleteThread: async (scope, threadId) =>
+      connection.write(() => {
+        const thread = inScope(scope, threadId);
+        if (thread === undefined) return;
+        for (const table of ["checkpoints", "checkpoint_writes", "checkpoint_blobs"]) {
+          connection.sql(`delete from ${table} where thread = ?`).run(thread);
+        }
+      }),
+  };
+}
+
+function listStored(
+  connection: Connection,
+  thread: number,
+  query: Parameters<CheckpointRepository["list"]>[1],
+): StoredCheckpoint[] {
+  const where: Conditions = { sql: ["thread = ?"], params: [thread] };
+  for (const [condition, value] of [
+    ["ns = ?", query.checkpoint_ns],
+    ["checkpoint_id = ?", query.checkpoint_id],
+    ["checkpoint_id < ?", query.before],
+  ] as const) {
+    if (value === undefined) continue;
+    where.sql.push(condition);
+    where.params.push(value);
+  }
+  const { filter } = query;
+  const page = pageOf<{ id: number; metadata: string }>(
+    connection,
+    {
+      select: `select id${filter === undefined ? "" : ", metadata"} from checkpoints`,
+      where,
+      order: "checkpoint_id desc, ns",
+      match: filter === undefined ? undefined : (row) => contains(parseObject(row.metadata), filter),
+    },
+    { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 },
+  );
+  const load = connection.sql(`${SELECT}where id = ?`);
+  const seen = new Map<string, Encoded>();
+  return page.items.map((id) => {
+    const row = load.get<Row>(id) as Row;
+    return stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen });
+  });
+}
+
+/** The checkpoint with its values and writes. `seen`: blobs read for other checkpoints of the same answer. */
+function stored(
+  connection: Connection,
+  place: Place,
+  from: { row: Row; seen: Map<string, Encoded> },
+): StoredCheckpoint {
+  const { row, seen } = from;
+  const blobs = JSON.parse(row.blobs) as Record<string, string>;
+  const values: Record<string, Encoded> = {};
+  for (const [channel, version] of Object.entries(blobs)) {
+    const key = `${row.ns}\n${channel}\n${version}`;
+    let value = seen.get(key);
+    if (value === undefined) {
+      value = blobOf(connection, place, { channel, version });
+      if (value === undefined) throw new Error(`Blob ${channel}@${version} of thread ${place.thread_id} is missing`);
+      seen.set(key, value);
+    }
+    values[channel] = value;
+  }
+  const checkpoint: CheckpointRow = {
+    thread_id: place.thread_id,
+    checkpoint_ns: row.ns,
+    checkpoint_id: row.checkpoint_id,
+    parent_checkpoint_id: row.parent_id,
+    checkpoint: row.checkpoint,
+    metadata: row.metadata,
+    inline: unpackInline(row.inline),
+    blobs,
+    run_id: row.run_id,
+    epoch: row.epoch,
+  };
+  return { row: checkpoint, values, writes: writesOn(connection, place, row.checkpoint_id) };
+}
+
+/** "" and "assistant:<id>", by jumping through the index from one to the next over what lies below each. */
+function rootsOf(connection: Connection, thread: number): string[] {
+  const next = connection.sql("select ns from checkpoints where thread = ? and ns >= ? order by ns limit 1");
+  const roots: string[] = [];
+  if (next.get<{ ns: string }>(thread, "")?.ns === "") roots.push("");
+  for (let from = "assistant:"; ; ) {
+    const ns = next.get<{ ns: string }>(thread, from)?.ns;
+    if (ns === undefined || !ns.startsWith("assistant:")) return roots;
+    const root = ns.split("|", 1)[0] as string;
+    if (ns === root) roots.push(root);
+    from = ns === root ? `${root}\u0001` : ns.startsWith(`${root}|`) ? `${root}}` : `${ns}\u0001`;
+  }
+}

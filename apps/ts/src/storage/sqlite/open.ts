@@ -1,0 +1,133 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Storage, StorageError } from "#core/storage";
+import { openSqlite, SQLITE, type SqliteDatabase, sqliteErrorCode } from "#platform/sqlite";
+import { sqliteAssistants } from "./assistants.ts";
+import { sqliteCheckpoints } from "./checkpoints.ts";
+import { Connection } from "./connection.ts";
+import { sqliteEvents } from "./events.ts";
+import { freeWriters } from "./lane-state.ts";
+import { sqliteLanes } from "./lanes.ts";
+import { type DirectoryLock, lockDirectory } from "./lock.ts";
+import { migrate, refuseNewer } from "./migrations.ts";
+import { sqliteRetention } from "./retention.ts";
+import { sqliteRuns } from "./runs.ts";
+import { sqliteStore } from "./store.ts";
+import { sqliteThreads } from "./threads.ts";
+
+export interface SqliteOptions {
+  /** Created when missing; holds fractal.db with its WAL, and the lock. */
+  dataDir: string;
+  /** NORMAL: a power cut may cost the last commits, never the file. FULL: not even those, at a quarter of the speed. */
+  synchronous?: "NORMAL" | "FULL";
+  /** Unix ms; the process's clock unless a test wants to wind it. */
+  clock?: () => number;
+}
+
+/**
+ * Opens the embedded storage. Throws StorageError, with a text for the person at the terminal, when the directory is in
+ * use, not writable, damaged, or of a newer version; an existing file is never replaced.
+ */
+export async function openSqliteStorage(options: SqliteOptions): Promise<Storage> {
+  const path = join(options.dataDir, "fractal.db");
+  let lock: DirectoryLock | undefined;
+  let db: SqliteDatabase | undefined;
+  try {
+    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    lock = await lockDirectory(options.dataDir);
+    db = await openSqlite(path);
+    refuseNewer(db, path);
+    configure(db, options.synchronous ?? "NORMAL");
+    if (lock.unclean) checkFile(db, path);
+    migrate(db);
+    const connection = new Connection(db, options.clock ?? Date.now);
+    // The lock proves that no other process lives: state writes that held a lane when it ended are over.
+    connection.write(() => freeWriters(connection, connection.now()));
+    return storageOver(connection, { path, lock });
+  } catch (error) {
+    db?.close();
+    lock?.release(lock.unclean);
+    throw explain(error, path);
+  }
+}
+
+function configure(db: SqliteDatabase, synchronous: "NORMAL" | "FULL"): void {
+  // Works on an empty file only, and before WAL: pages that retention frees are given back to the file system.
+  db.exec("pragma auto_vacuum = incremental");
+  db.exec("pragma busy_timeout = 5000");
+  db.exec("pragma journal_mode = wal");
+  db.exec(`pragma synchronous = ${synchronous === "FULL" ? "FULL" : "NORMAL"}`);
+  db.exec("pragma foreign_keys = on");
+  db.exec("pragma temp_store = memory");
+  db.exec("pragma cache_size = -32768");
+  // Fewer, larger checkpoints of the WAL (16 MiB): pages that change with every run are copied once for many runs.
+  db.exec("pragma wal_autocheckpoint = 4000");
+}
+
+/** After a crash or a kill: a page that was damaged is found now, not by whoever meets it. */
+function checkFile(db: SqliteDatabase, path: string): void {
+  const finding = db.prepare("pragma quick_check(1)").get<{ quick_check: string }>()?.quick_check;
+  if (finding !== "ok") throw damaged(path, finding ?? "no answer", undefined);
+}
+
+function storageOver(connection: Connection, held: { path: string; lock: DirectoryLock }): Storage {
+  let open = true;
+  return {
+    description: `sqlite ${held.path}`,
+    assistants: sqliteAssistants(connection),
+    threads: sqliteThreads(connection),
+    runs: sqliteRuns(connection),
+    lanes: sqliteLanes(connection),
+    checkpoints: sqliteCheckpoints(connection),
+    events: sqliteEvents(connection),
+    store: sqliteStore(connection),
+    retention: sqliteRetention(connection),
+    ping: async () => {
+      connection.read(() => connection.sql("select 1 as alive").get());
+    },
+    [Symbol.asyncDispose]: async () => {
+      if (!open) return;
+      open = false;
+      connection.close();
+      held.lock.release();
+    },
+  };
+}
+
+function damaged(path: string, finding: string, cause: unknown): StorageError {
+  return new StorageError(
+    `${path} is damaged (${finding}). It was left as it is. Restore a backup, or move the file away to start empty.`,
+    { cause },
+  );
+}
+
+function explain(error: unknown, path: string): unknown {
+  if (error instanceof StorageError) return error;
+  const code = (error as { code?: unknown }).code;
+  switch (sqliteErrorCode(error)) {
+    case SQLITE.full:
+      return new StorageError(`The disk that holds ${path} is full. Make room and start again.`, { cause: error });
+    case SQLITE.readonly:
+    case SQLITE.cantopen:
+      return new StorageError(
+        `${path} cannot be written: check the rights of the directory and whether its file system is read-only.`,
+        { cause: error },
+      );
+    case SQLITE.ioerr:
+      return new StorageError(`The disk that holds ${path} does not answer reads and writes.`, { cause: error });
+    case SQLITE.busy:
+      return new StorageError(`Another program keeps ${path} locked. Close it and start again.`, { cause: error });
+    case SQLITE.corrupt:
+    case SQLITE.notADatabase:
+      return damaged(path, error instanceof Error ? error.message : String(error), error);
+    default:
+  }
+  if (
+    typeof code === "string" &&
+    ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "ENOENT"].includes(code)
+  ) {
+    const reason = error instanceof Error ? error.message : code;
+    return new StorageError(`The data directory of ${path} cannot be used: ${reason}`, { cause: error });
+  }
+  return error;
+}

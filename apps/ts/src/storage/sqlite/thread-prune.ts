@@ -1,0 +1,58 @@
+import type { JsonObject } from "#schemas/common";
+import { inlineChannels } from "./checkpoint-codec.ts";
+import type { Connection } from "./connection.ts";
+import { markGarbage } from "./purge.ts";
+import { parseObject } from "./rows.ts";
+
+interface Row {
+  id: number;
+  checkpoint_id: string;
+  parent_id: string | null;
+  metadata: string;
+  blobs: string;
+  inline: Uint8Array;
+}
+
+/**
+ * Drops all but the newest checkpoint of every namespace, and the writes of those dropped. Kept besides: ancestors that
+ * a delta channel of the newest one is rebuilt from, up to the one that stores its value.
+ */
+export function pruneThread(connection: Connection, thread: number): void {
+  const namespaces = connection
+    .sql("select ns, max(checkpoint_id) as newest from checkpoints where thread = ? group by ns")
+    .all<{ ns: string; newest: string }>(thread);
+  let dropped = 0;
+  for (const { ns, newest } of namespaces) {
+    const kept = JSON.stringify(neededBy(connection, { thread, ns, newest }));
+    const gone = "thread = ? and ns = ? and checkpoint_id not in (select value from json_each(?))";
+    dropped += connection.sql(`delete from checkpoints where ${gone}`).run(thread, ns, kept);
+    connection.sql(`delete from checkpoint_writes where ${gone}`).run(thread, ns, kept);
+  }
+  if (dropped > 0) markGarbage(connection, thread);
+}
+
+function neededBy(connection: Connection, of: { thread: number; ns: string; newest: string }): string[] {
+  const load = connection.sql(
+    "select id, checkpoint_id, parent_id, metadata, blobs, inline from checkpoints where thread = ? and ns = ? and checkpoint_id = ?",
+  );
+  const kept = [of.newest];
+  let row = load.get<Row>(of.thread, of.ns, of.newest);
+  const missing = new Set(row === undefined ? [] : deltaChannels(row.metadata));
+  while (row !== undefined) {
+    for (const channel of storedIn(row)) missing.delete(channel);
+    if (missing.size === 0 || row.parent_id === null) break;
+    row = load.get<Row>(of.thread, of.ns, row.parent_id);
+    if (row !== undefined) kept.push(row.checkpoint_id);
+  }
+  return kept;
+}
+
+/** LangGraph counts, per delta channel, the steps since its value was last stored whole. */
+function deltaChannels(metadata: string): string[] {
+  const counters = parseObject(metadata).counters_since_delta_snapshot;
+  return typeof counters === "object" && counters !== null ? Object.keys(counters as JsonObject) : [];
+}
+
+function storedIn(row: Row): string[] {
+  return [...Object.keys(parseObject(row.blobs)), ...inlineChannels(row.inline)];
+}

@@ -1,0 +1,22 @@
+import { assistantsContract } from "./assistants.contract.ts";
+import { checkpointsContract } from "./checkpoints.contract.ts";
+import { eventsContract } from "./events.contract.ts";
+import { lanesContract } from "./lanes.contract.ts";
+import { retentionContract } from "./retention.contract.ts";
+import { runsContract } from "./runs.contract.ts";
+import { runsFinishContract } from "./runs-finish.contract.ts";
+import { runsRecoveryContract } from "./runs-recovery.contract.ts";
+import { sqlite } from "./sqlite-engine.ts";
+import { storeContract } from "./store.contract.ts";
+import { threadsContract } from "./threads.contract.ts";
+
+assistantsContract(sqlite);
+threadsContract(sqlite);
+runsContract(sqlite);
+runsFinishContract(sqlite);
+runsRecoveryContract(sqlite);
+lanesContract(sqlite);
+checkpointsContract(sqlite);
+eventsContract(sqlite);
+storeContract(sqlite);
+retentionContract(sqlite);

@@ -1,0 +1,296 @@
+import type { MultitaskStrategy, RunStatus } from "#schemas/runs";
+import type { ThreadStatus } from "#schemas/threads";
+
+type Action = "interrupt" | "rollback";
+type End = Exclude<RunStatus, "pending" | "running">;
+
+export interface ModelRun {
+  id: string;
+  thread: string;
+  order: number;
+  status: RunStatus;
+  runAt: number;
+  notBefore: number;
+  attempt: number;
+  max: number;
+  epoch: number;
+  cancel: Action | null;
+}
+
+interface ModelThread {
+  runs: ModelRun[];
+  epoch: number;
+  holder: { run: ModelRun; worker: string } | "writer" | undefined;
+  writerSince: number;
+  interrupted: boolean;
+  unfinished: boolean;
+  failed: boolean;
+  resting: ThreadStatus;
+}
+
+/**
+ * The lane rules (reliability §3-§5, DESIGN §8.6-8) said once more, without tables: a thread is a list of runs, and what
+ * may run next is looked for in the whole list every time. Storage engines are compared with it step by step.
+ */
+export class LanesModel {
+  now = 1_700_000_000_000;
+  readonly threads = new Map<string, ModelThread>();
+  #order = 0;
+
+  run(id: string): ModelRun | undefined {
+    for (const thread of this.threads.values()) for (const run of thread.runs) if (run.id === id) return run;
+    return undefined;
+  }
+
+  status(threadId: string): ThreadStatus | undefined {
+    const thread = this.threads.get(threadId);
+    if (thread === undefined) return undefined;
+    return this.#isBusy(thread) ? "busy" : thread.resting;
+  }
+
+  create(threadId: string, run: { id: string; strategy: MultitaskStrategy; delay: number; max: number }): string {
+    const thread = this.threads.get(threadId) ?? this.#newThread(threadId);
+    const pending = this.#pending(thread);
+    const active = this.#active(thread);
+    if (run.strategy === "reject" && (pending.length > 0 || active !== undefined)) return "busy";
+    if (run.strategy === "interrupt" || run.strategy === "rollback") {
+      for (const waiting of pending)
+        this.#end(thread, waiting, run.strategy === "rollback" ? "removed" : "interrupted");
+      if (active !== undefined) this.#ask(active, run.strategy);
+      if (pending.length > 0) this.#settle(thread);
+    }
+    const runAt = this.now + run.delay;
+    thread.runs.push({
+      id: run.id,
+      thread: threadId,
+      order: this.#order++,
+      status: "pending",
+      runAt,
+      notBefore: runAt,
+      attempt: 0,
+      max: run.max,
+      epoch: 0,
+      cancel: null,
+    });
+    return "created";
+  }
+
+  claim(worker: string, slots: number): string[] {
+    const heads = [...this.threads.values()].flatMap((thread) => this.#claimable(thread) ?? []);
+    heads.sort((a, b) => Number(b.attempt > 0) - Number(a.attempt > 0) || a.order - b.order);
+    return heads.slice(0, slots).map((head) => this.#take(worker, head));
+  }
+
+  claimRun(worker: string, runId: string): string | undefined {
+    const run = this.run(runId);
+    if (run === undefined || this.#claimable(this.#threadOf(run)) !== run) return undefined;
+    return this.#take(worker, run);
+  }
+
+  holds(runId: string, epoch: number): boolean {
+    const run = this.run(runId);
+    if (run === undefined) return false;
+    const thread = this.#threadOf(run);
+    return this.#active(thread) === run && thread.epoch === epoch;
+  }
+
+  finish(runId: string, epoch: number, end: { status: End; interrupted: boolean; unfinished: boolean }): string {
+    if (!this.holds(runId, epoch)) return "fenced";
+    const run = this.run(runId) as ModelRun;
+    const thread = this.#threadOf(run);
+    if (run.cancel === "rollback") {
+      if (end.status === "interrupted") this.#keepState(thread, end);
+      this.#remove(thread, run, 0);
+      return "removed";
+    }
+    this.#keepState(thread, end);
+    this.#close(thread, run, end.status);
+    return "finished";
+  }
+
+  release(runId: string, epoch: number): boolean {
+    if (!this.holds(runId, epoch)) return false;
+    const run = this.run(runId) as ModelRun;
+    if (run.cancel !== null) this.#endByCancel(run, run.cancel);
+    else this.#requeue(run, { attempt: run.attempt - 1, wait: 0, bump: 0 });
+    return true;
+  }
+
+  retry(runId: string, epoch: number): string | undefined {
+    return this.holds(runId, epoch) ? this.#lose(this.run(runId) as ModelRun) : undefined;
+  }
+
+  evict(runId: string, epoch: number): string | undefined {
+    if (!this.holds(runId, epoch)) return undefined;
+    const run = this.run(runId) as ModelRun;
+    return this.#endByCancel(run, run.cancel ?? "interrupt");
+  }
+
+  sweep(alive: readonly string[]): string[] {
+    const lost: ModelRun[] = [];
+    for (const thread of this.threads.values()) {
+      if (thread.holder === "writer") {
+        if (thread.writerSince <= this.now - 60_000) this.#free(thread, 1);
+      } else if (thread.holder !== undefined && !alive.includes(thread.holder.worker)) lost.push(thread.holder.run);
+    }
+    lost.sort((a, b) => a.order - b.order);
+    return lost.map((run) => `${run.id} ${this.#lose(run)}`);
+  }
+
+  cancel(runId: string, action: Action): string | undefined {
+    const run = this.run(runId);
+    if (run === undefined) return undefined;
+    if (run.status === "running") {
+      this.#ask(run, action);
+      return "signalled";
+    }
+    if (run.status !== "pending") return undefined;
+    const thread = this.#threadOf(run);
+    this.#end(thread, run, action === "rollback" ? "removed" : "interrupted");
+    this.#settle(thread);
+    return action === "rollback" ? "removed" : "ended";
+  }
+
+  acquire(threadId: string): number | "busy" | "no_thread" {
+    const thread = this.threads.get(threadId);
+    if (thread === undefined) return "no_thread";
+    if (thread.holder !== undefined || this.#pending(thread).length > 0) return "busy";
+    thread.holder = "writer";
+    thread.writerSince = this.now;
+    return ++thread.epoch;
+  }
+
+  complete(
+    threadId: string,
+    epoch: number,
+    change: { interrupted: boolean; unfinished: boolean } | undefined,
+  ): boolean {
+    const thread = this.threads.get(threadId);
+    if (thread === undefined || thread.holder !== "writer" || thread.epoch !== epoch) return false;
+    this.#free(thread, 0);
+    if (change !== undefined) {
+      Object.assign(thread, change, { failed: false });
+      thread.resting = change.interrupted || change.unfinished ? "interrupted" : "idle";
+    }
+    return true;
+  }
+
+  #newThread(threadId: string): ModelThread {
+    const thread: ModelThread = {
+      runs: [],
+      epoch: 0,
+      holder: undefined,
+      writerSince: 0,
+      interrupted: false,
+      unfinished: false,
+      failed: false,
+      resting: "idle",
+    };
+    this.threads.set(threadId, thread);
+    return thread;
+  }
+
+  #threadOf(run: ModelRun): ModelThread {
+    return this.threads.get(run.thread) as ModelThread;
+  }
+
+  #active(thread: ModelThread): ModelRun | undefined {
+    return thread.holder === undefined || thread.holder === "writer" ? undefined : thread.holder.run;
+  }
+
+  #pending(thread: ModelThread): ModelRun[] {
+    return thread.runs.filter((run) => run.status === "pending");
+  }
+
+  #isBusy(thread: ModelThread): boolean {
+    return this.#active(thread) !== undefined || this.#pending(thread).some((run) => run.runAt <= this.now);
+  }
+
+  /** Tried runs first, then by due time and creation: and only that one, however long it has to wait. */
+  #claimable(thread: ModelThread): ModelRun | undefined {
+    if (thread.holder !== undefined) return undefined;
+    const [next] = this.#pending(thread).sort(
+      (a, b) => Number(b.attempt > 0) - Number(a.attempt > 0) || a.runAt - b.runAt || a.order - b.order,
+    );
+    return next !== undefined && Math.max(next.runAt, next.notBefore) <= this.now ? next : undefined;
+  }
+
+  #take(worker: string, run: ModelRun): string {
+    const thread = this.#threadOf(run);
+    thread.holder = { run, worker };
+    run.epoch = ++thread.epoch;
+    run.attempt++;
+    run.status = "running";
+    return run.id;
+  }
+
+  #ask(run: ModelRun, action: Action): void {
+    if (run.cancel !== "rollback") run.cancel = action;
+  }
+
+  #keepState(thread: ModelThread, state: { interrupted: boolean; unfinished: boolean }): void {
+    thread.interrupted = state.interrupted;
+    thread.unfinished = state.unfinished;
+  }
+
+  #lose(run: ModelRun): string {
+    if (run.cancel !== null) return this.#endByCancel(run, run.cancel);
+    if (run.attempt >= run.max) {
+      const thread = this.#threadOf(run);
+      this.#close(thread, run, "error");
+      thread.epoch++;
+      return "exhausted";
+    }
+    this.#requeue(run, { attempt: run.attempt, wait: [0, 0, 1, 3, 7, 15, 31][run.attempt] ?? 60, bump: 1 });
+    return "requeued";
+  }
+
+  #requeue(run: ModelRun, how: { attempt: number; wait: number; bump: number }): void {
+    run.status = "pending";
+    run.attempt = how.attempt;
+    run.notBefore = this.now + how.wait * 1000;
+    this.#free(this.#threadOf(run), how.bump);
+  }
+
+  #endByCancel(run: ModelRun, action: Action): string {
+    const thread = this.#threadOf(run);
+    if (action === "rollback") {
+      this.#remove(thread, run, 1);
+      return "removed";
+    }
+    this.#close(thread, run, "interrupted");
+    thread.epoch++;
+    return "interrupted";
+  }
+
+  /** A run ended: what it left decides the status, its failure first (contract §7). */
+  #close(thread: ModelThread, run: ModelRun, status: End): void {
+    this.#end(thread, run, status);
+    this.#free(thread, 0);
+    thread.failed = status === "error" || status === "timeout";
+    thread.resting = thread.failed ? "error" : thread.interrupted || thread.unfinished ? "interrupted" : "idle";
+  }
+
+  #remove(thread: ModelThread, run: ModelRun, bump: number): void {
+    this.#end(thread, run, "removed");
+    this.#free(thread, bump);
+    this.#settle(thread);
+  }
+
+  #end(thread: ModelThread, run: ModelRun, status: End | "removed"): void {
+    if (status === "removed") thread.runs = thread.runs.filter((other) => other !== run);
+    else run.status = status;
+  }
+
+  #free(thread: ModelThread, bump: number): void {
+    thread.holder = undefined;
+    thread.epoch += bump;
+  }
+
+  /** Runs went away without an end of their own: a pending interrupt first, then the last failure. */
+  #settle(thread: ModelThread): void {
+    if (thread.interrupted) thread.resting = "interrupted";
+    else if (thread.failed) thread.resting = "error";
+    else thread.resting = thread.unfinished ? "interrupted" : "idle";
+  }
+}
