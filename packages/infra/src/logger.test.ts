@@ -1,0 +1,93 @@
+import { describe, expect, it } from "bun:test";
+import { createAnsi, wantsColour } from "./ansi.ts";
+import { createLogger, type LoggerOptions } from "./logger.ts";
+
+function record(options: Partial<LoggerOptions> = {}) {
+  const lines: string[] = [];
+  const logger = createLogger({ level: "debug", json: true, write: (line) => lines.push(line), ...options });
+  return {
+    logger,
+    text: () => lines.join(""),
+    json: () => JSON.parse(lines.at(-1) ?? "{}") as Record<string, unknown>,
+  };
+}
+
+describe("createLogger", () => {
+  it("writes one JSON object a line with level, time, facts and message", () => {
+    const { logger, text, json } = record();
+    logger.info({ port: 3000 }, "listening");
+    expect(text().endsWith("\n")).toBe(true);
+    expect(json()).toMatchObject({ level: "info", port: 3000, msg: "listening" });
+    expect(Date.parse(String(json().time))).toBeGreaterThan(0);
+  });
+
+  it("keeps to its level", () => {
+    const { logger, text } = record({ level: "warn" });
+    logger.info({}, "unseen");
+    expect(text()).toBe("");
+  });
+
+  it("redacts what stands below a key that names a secret, however deep, and leaves numbers alone", () => {
+    const { logger, text, json } = record();
+    logger.info({
+      headers: { Authorization: "Bearer abcdefghijkl", "set-cookie": ["sid=1234"], "x-api-key": "k-123456" },
+      config: { openaiApiKey: "sk-aaaa", clientSecret: { value: "deep" }, max_tokens: 512, db_password: "hunter22" },
+    });
+    expect(text()).not.toMatch(/abcdefghijkl|sid=1234|k-123456|sk-aaaa|deep|hunter22/);
+    expect(json().config).toMatchObject({ max_tokens: 512 });
+  });
+
+  it("redacts known secret values, bearer texts and URL passwords inside any text", () => {
+    const { logger, text } = record({ secrets: ['pass"word-1', undefined, "short"] });
+    logger
+      .child({ url: "postgres://fractal:s3cr3t@db/x" })
+      .error(
+        { err: new Error('refused pass"word-1', { cause: new Error("sent Bearer abcdef123456") }) },
+        'key pass"word-1 is short',
+      );
+    expect(text()).not.toMatch(/word-1|s3cr3t|abcdef123456/);
+    expect(text()).toContain("is short");
+  });
+
+  it("logs an error with its stack, its cause and its own fields, redacted", () => {
+    const { logger, json } = record();
+    const error = Object.assign(new TypeError("outer", { cause: new Error("inner") }), { code: "E1", apiKey: "sk-1" });
+    logger.error({ err: error }, "failed");
+    expect(json().err).toMatchObject({
+      type: "TypeError",
+      message: "outer",
+      code: "E1",
+      apiKey: "[redacted]",
+      cause: { message: "inner" },
+    });
+    logger.error(error, "bare");
+    expect(json().err).toMatchObject({ message: "outer", apiKey: "[redacted]" });
+  });
+
+  it("survives cycles, maps, bytes and big integers", () => {
+    const { logger, json } = record();
+    const loop: Record<string, unknown> = { n: 2n, bytes: new Uint8Array(3), map: new Map([["a", 1]]) };
+    loop.self = loop;
+    logger.info({ loop }, "ok");
+    expect(json().loop).toMatchObject({ n: "2", bytes: "[3 bytes]", map: "[Map of 1]" });
+  });
+
+  it("writes readable lines for a terminal, the stack below", () => {
+    const { logger, text } = record({ json: false });
+    logger.warn({ graph: "agent", err: new Error("broken") }, "graph not loaded");
+    expect(text()).toMatch(/^\d\d:\d\d:\d\d warn {2}graph not loaded graph=agent\n {2}Error: broken\n/);
+    expect(text()).not.toContain("\u001b[");
+  });
+});
+
+describe("colours", () => {
+  it("are used on a terminal only, and never against NO_COLOR", () => {
+    expect(wantsColour(true, {})).toBe(true);
+    expect(wantsColour(false, {})).toBe(false);
+    expect(wantsColour(true, { NO_COLOR: "1", FORCE_COLOR: "1" })).toBe(false);
+    expect(wantsColour(false, { FORCE_COLOR: "1" })).toBe(true);
+    expect(wantsColour(true, { TERM: "dumb" })).toBe(false);
+    expect(createAnsi(false).red("x")).toBe("x");
+    expect(createAnsi(true).red("x")).toBe("\u001b[31mx\u001b[39m");
+  });
+});

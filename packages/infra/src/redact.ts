@@ -1,0 +1,66 @@
+/** What stands in the place of a secret. */
+export const REDACTED = "[redacted]";
+
+const SECRET_KEY = /authorization|cookie|api[-_]?key|token|secret|password|dsn/i;
+const AUTH_SCHEME = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi;
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s/@"]+@/gi;
+/** Deeper objects are logged by their kind only: a log line is no place for a state dump, and cycles end here too. */
+const MAX_DEPTH = 8;
+/** Shorter values would blank out ordinary words. */
+const MIN_SECRET = 8;
+
+export interface Redactor {
+  /**
+   * A copy that is safe to serialise: strings below keys that name a secret are replaced (numbers stay, so `max_tokens`
+   * reads on), errors become {type, message, stack, code, cause, ...}.
+   */
+  object(value: object): Record<string, unknown>;
+  /** A finished text with known secret values, `Bearer ...` and passwords in URLs replaced. */
+  text(text: string): string;
+}
+
+/** @param secrets Values that must never be seen, such as the provider keys of this process. */
+export function createRedactor(secrets: readonly (string | undefined)[] = []): Redactor {
+  const known = [
+    ...new Set(secrets.filter((value): value is string => value !== undefined && value.length >= MIN_SECRET)),
+  ]
+    // The text that is searched is JSON: a secret with a quote or a backslash stands there escaped.
+    .flatMap((value) => [value, JSON.stringify(value).slice(1, -1)])
+    .sort((a, b) => b.length - a.length);
+  return {
+    object: (value) => walkEntries(value, false, 0),
+    text(text) {
+      let safe = text;
+      for (const secret of known) if (safe.includes(secret)) safe = safe.replaceAll(secret, REDACTED);
+      return safe.replace(AUTH_SCHEME, `$1 ${REDACTED}`).replace(URL_PASSWORD, `$1:${REDACTED}@`);
+    },
+  };
+}
+
+function walkEntries(value: object, hidden: boolean, depth: number): Record<string, unknown> {
+  const copy: Record<string, unknown> = {};
+  for (const [key, item] of Object.entries(value)) copy[key] = walk(item, hidden || SECRET_KEY.test(key), depth + 1);
+  return copy;
+}
+
+function walk(value: unknown, hidden: boolean, depth: number): unknown {
+  if (typeof value === "string") return hidden && value !== "" ? REDACTED : value;
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value !== "object" || value === null) return typeof value === "function" ? "[function]" : value;
+  if (depth > MAX_DEPTH) return Array.isArray(value) ? "[array]" : "[object]";
+  if (Array.isArray(value)) return value.map((item) => walk(item, hidden, depth + 1));
+  if (value instanceof Error) return walkError(value, depth);
+  if (value instanceof Map || value instanceof Set) return `[${value.constructor.name} of ${value.size}]`;
+  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+  const json = (value as { toJSON?: unknown }).toJSON;
+  if (value instanceof Date || value instanceof URL)
+    return walk(String((json as () => unknown).call(value)), hidden, depth);
+  return walkEntries(value, hidden, depth);
+}
+
+function walkError(error: Error, depth: number): Record<string, unknown> {
+  const copy: Record<string, unknown> = { type: error.name, message: error.message, stack: error.stack };
+  if (error.cause !== undefined) copy.cause = walk(error.cause, false, depth + 1);
+  if (error instanceof AggregateError) copy.errors = walk(error.errors, false, depth + 1);
+  return { ...walkEntries(error, false, depth), ...copy };
+}
