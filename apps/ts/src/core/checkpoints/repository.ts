@@ -1,6 +1,6 @@
 import type { AuthScope } from "#core/identity/scope";
-import type { EventRow } from "#core/runs/repository";
 import type { Fence } from "#core/runs/fence";
+import type { EventRow } from "#core/runs/repository";
 import type { JsonObject } from "#schemas/common";
 
 /** A value as the graph's serializer wrote it: its type tag and bytes ("json" bytes are UTF-8 text). */
@@ -85,9 +85,11 @@ export type FencedWrite =
 export interface CheckpointRepository {
   /**
    * Group commit: one transaction for writes of many runs, in order, each under its fence. Answers per write; a fenced
-   * or locked lane never fails the others ("retry": lane locked by somebody else, send again).
+   * or locked lane never fails the others ("retry": lane locked by somebody else, send again; then so is everything of
+   * that fence in the batch). An Error: this write cannot be stored, and nothing that follows it under the same fence
+   * was, because a checkpoint must not stand past a missing one. Rejects when nothing of the batch was written.
    */
-  commit(batch: readonly FencedWrite[]): Promise<("written" | "fenced" | "retry")[]>;
+  commit(batch: readonly FencedWrite[]): Promise<("written" | "fenced" | "retry" | Error)[]>;
   /** Newest (highest checkpoint_id) unless an id is given. Reads by id search the namespace given. */
   get(scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint | undefined>;
   /** Newest first. */
@@ -97,7 +99,10 @@ export interface CheckpointRepository {
   /** Root namespaces ("" or "assistant:<id>") that have checkpoints. */
   scopes(scope: AuthScope, threadId: string): Promise<string[]>;
   /** Newest root checkpoint id of the scope that this run wrote; undefined if none. */
-  newestOfRun(scope: AuthScope, query: { thread_id: string; checkpoint_ns: string; run_id: string }): Promise<string | undefined>;
+  newestOfRun(
+    scope: AuthScope,
+    query: { thread_id: string; checkpoint_ns: string; run_id: string },
+  ): Promise<string | undefined>;
   /** Whether this run wrote an interrupt on the given checkpoint. */
   interruptsOfRun(
     scope: AuthScope,

@@ -1,0 +1,104 @@
+import type { WriteRow } from "#core/checkpoints/repository";
+import { type Base, mergeWrites } from "./layout.ts";
+
+export interface Known {
+  readonly base: Base;
+  readonly writes: readonly WriteRow[];
+}
+
+/** Checkpoints kept for carrying values over to their children; beyond it the oldest is read again when needed. */
+const KEPT_BASES = 24;
+/** Namespaces whose newest checkpoint is kept. */
+const KEPT_HEADS = 64;
+
+/**
+ * What the owner of a fence knows without asking: the newest checkpoint of the namespaces that it has read or written,
+ * which nobody else can move while the fence holds. Works for the fence's thread only; without a fence it keeps nothing.
+ */
+export class SaverMemory {
+  readonly #threadId: string | undefined;
+  /** Namespace to its newest checkpoint; undefined as value: the namespace is known to be empty. */
+  readonly #heads = new Map<string, Known | undefined>();
+  readonly #bases = new Map<string, Base>();
+  readonly #puts = new Map<string, number>();
+  /** Writes that came before their checkpoint. */
+  readonly #early = new Map<string, readonly WriteRow[]>();
+
+  constructor(threadId: string | undefined) {
+    this.#threadId = threadId;
+  }
+
+  find(threadId: string, ns: string, checkpointId: string | undefined): Known | "none" | undefined {
+    if (threadId !== this.#threadId || !this.#heads.has(ns)) return undefined;
+    const head = this.#heads.get(ns);
+    if (head === undefined) return checkpointId === undefined ? "none" : undefined;
+    return checkpointId === undefined || checkpointId === head.base.row.checkpoint_id ? head : undefined;
+  }
+
+  /** Taken before a namespace is read: what is put there while the read is under way makes its answer old. */
+  mark(ns: string): number {
+    return this.#puts.get(ns) ?? 0;
+  }
+
+  rememberHead(ns: string, head: Known | undefined, mark: number): void {
+    if (this.mark(ns) === mark) this.#setHead(ns, head);
+  }
+
+  rememberBase(base: Base): void {
+    if (base.row.thread_id !== this.#threadId) return;
+    this.#bases.set(keyOf(base.row.checkpoint_ns, base.row.checkpoint_id), base);
+    if (this.#bases.size > KEPT_BASES) dropOldest(this.#bases);
+  }
+
+  base(ns: string, checkpointId: string): Base | undefined {
+    return this.#bases.get(keyOf(ns, checkpointId));
+  }
+
+  /** A checkpoint was put. It is the newest one only where the one before was known. */
+  added(base: Base): void {
+    this.rememberBase(base);
+    const { checkpoint_ns: ns, checkpoint_id: id } = base.row;
+    this.#puts.set(ns, this.mark(ns) + 1);
+    const early = this.#early.get(keyOf(ns, id)) ?? [];
+    this.#early.delete(keyOf(ns, id));
+    if (!this.#heads.has(ns)) return;
+    const head = this.#heads.get(ns);
+    if (head !== undefined && head.base.row.checkpoint_id > id) return;
+    // The same id again (a put is repeated) keeps its writes.
+    const writes = head?.base.row.checkpoint_id === id ? head.writes : early;
+    this.#setHead(ns, { base, writes });
+  }
+
+  wrote(ns: string, checkpointId: string, rows: readonly WriteRow[]): void {
+    this.#puts.set(ns, this.mark(ns) + 1);
+    if (!this.#heads.has(ns)) return;
+    const head = this.#heads.get(ns);
+    if (head !== undefined && head.base.row.checkpoint_id === checkpointId) {
+      this.#setHead(ns, { base: head.base, writes: mergeWrites(head.writes, rows) });
+    } else if (head === undefined || checkpointId > head.base.row.checkpoint_id) {
+      const key = keyOf(ns, checkpointId);
+      this.#early.set(key, mergeWrites(this.#early.get(key) ?? [], rows));
+    }
+  }
+
+  clear(): void {
+    this.#heads.clear();
+    this.#bases.clear();
+    this.#early.clear();
+  }
+
+  #setHead(ns: string, head: Known | undefined): void {
+    this.#heads.delete(ns);
+    this.#heads.set(ns, head);
+    if (this.#heads.size > KEPT_HEADS) dropOldest(this.#heads);
+  }
+}
+
+function keyOf(ns: string, checkpointId: string): string {
+  return `${ns} ${checkpointId}`;
+}
+
+function dropOldest(map: Map<string, unknown>): void {
+  const oldest = map.keys().next();
+  if (!oldest.done) map.delete(oldest.value);
+}

@@ -1,0 +1,301 @@
+import type { RunnableConfig } from "@langchain/core/runnables";
+import {
+  BaseCheckpointSaver,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointTuple,
+  type DeltaChannelHistory,
+  type PendingWrite,
+  WRITES_IDX_MAP,
+} from "@langchain/langgraph-checkpoint";
+import { type Codec, codecOf, type Serde } from "#core/checkpoints/codec";
+import type { GroupCommit } from "#core/checkpoints/group-commit";
+import type { CheckpointRepository, Encoded, FencedWrite, WriteRow } from "#core/checkpoints/repository";
+import { RuntimeError } from "#core/errors";
+import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
+import type { JsonObject } from "#schemas/common";
+import { type Base, baseOf, checkpointText, layOut } from "./layout.ts";
+import { inScope, stripKeys, toStored } from "./namespace.ts";
+import { SaverMemory } from "./saver-memory.ts";
+import { SaverQueue } from "./saver-queue.ts";
+import { type Shared, TupleReader } from "./tuples.ts";
+
+export interface SaverOptions {
+  repository: CheckpointRepository;
+  commits: GroupCommit;
+  /** Who asks. */
+  scope: AuthScope;
+  /** "" or "assistant:<id>": where in the thread the checkpoints stand. */
+  checkpointScope: string;
+  /** Of the graph's own copy of langgraph (GraphToolkit.serde). */
+  serde: Serde;
+  /** The lane that writes are made under. Without it the saver only reads. */
+  fence?: Fence | undefined;
+  /** Recorded with checkpoints and writes; absent for state writes outside a run. */
+  runId?: string | undefined;
+  /** Stored under each checkpoint's metadata, below langgraph's own keys (graph_id, assistant_id and the like). */
+  metadata?: JsonObject | undefined;
+  /**
+   * "queued": put and putWrites resolve when the value is taken, not when it is stored, so that a run's writes share
+   * transactions. Only for durability async and exit, and whoever runs the graph must await settled() before it reports
+   * anything as done. Default "written".
+   */
+  acknowledge?: "written" | "queued" | undefined;
+  /** Called once, before the failing call rejects, when a write was fenced off or failed for good. */
+  onLost?: ((error: unknown) => void) | undefined;
+  /** Reads share decoded values between checkpoints of a list. Only for readers that change nothing (history). */
+  shareReads?: boolean | undefined;
+}
+
+type PutArguments = [RunnableConfig, Checkpoint, CheckpointMetadata, ChannelVersions];
+/** Config, writes, task id, task path. */
+type WritesArguments = [RunnableConfig, PendingWrite[], string, string?];
+
+/**
+ * The checkpointer of one run, state write or read. Namespaces carry the checkpoint scope on the way in and lose it on
+ * the way out; every write carries the fence. What this saver wrote it also remembers, so a subgraph that comes back
+ * and the final read of a run cost no query: under the fence nobody else can have written there.
+ */
+export class FencedSaver extends BaseCheckpointSaver {
+  readonly #options: SaverOptions;
+  readonly #codec: Codec;
+  readonly #memory: SaverMemory;
+  readonly #tuples: TupleReader;
+  readonly #queue: SaverQueue;
+
+  constructor(options: SaverOptions) {
+    super(options.serde);
+    this.#options = options;
+    this.#codec = codecOf(options.serde);
+    this.#memory = new SaverMemory(options.fence?.threadId);
+    this.#tuples = new TupleReader(options, this.#codec);
+    this.#queue = new SaverQueue(options);
+  }
+
+  /** The error of the first write that was lost, as given to onLost. */
+  get failure(): unknown {
+    return this.#queue.failure;
+  }
+
+  /** put and putWrites calls under way, the queued ones included. */
+  get inFlight(): number {
+    return this.#queue.inFlight;
+  }
+
+  /** Resolves when no put or putWrites is under way. Never rejects. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
+  }
+
+  /** idle(), then rejects with the first failure if there was one: everything put before is stored. */
+  settled(): Promise<void> {
+    return this.#queue.settled();
+  }
+
+  /** Later writes reject with this reason; those under way go on. */
+  close(reason: unknown): void {
+    this.#queue.close(reason);
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const threadId: string | undefined = config.configurable?.thread_id;
+    if (threadId === undefined) return undefined;
+    const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
+    const id: string | undefined = config.configurable?.checkpoint_id || undefined;
+    await this.#queue.encoded();
+    const known = this.#memory.find(threadId, ns, id);
+    if (known === "none") return undefined;
+    if (known !== undefined) return this.#tuples.read(known.base, known.writes);
+    await this.idle();
+    const mark = this.#memory.mark(ns);
+    const { repository, scope } = this.#options;
+    const stored = await repository.get(scope, { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id });
+    const found = stored && { base: baseOf(stored), writes: stored.writes };
+    if (found !== undefined) this.#memory.rememberBase(found.base);
+    if (id === undefined && threadId === this.#options.fence?.threadId) this.#memory.rememberHead(ns, found, mark);
+    return found && this.#tuples.read(found.base, found.writes);
+  }
+
+  override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    const threadId: string | undefined = config.configurable?.thread_id;
+    if (threadId === undefined) return;
+    const { checkpointScope, repository, scope } = this.#options;
+    const namespace: string | undefined = config.configurable?.checkpoint_ns;
+    const ns = namespace === undefined ? undefined : toStored(checkpointScope, namespace);
+    await this.idle();
+    let rows = await repository.list(scope, {
+      thread_id: threadId,
+      checkpoint_ns: ns,
+      checkpoint_id: config.configurable?.checkpoint_id || undefined,
+      before: options?.before?.configurable?.checkpoint_id || undefined,
+      filter: options?.filter,
+      // Over all namespaces the scope is filtered here, so the limit is too.
+      limit: ns === undefined ? undefined : options?.limit,
+    });
+    if (ns === undefined) {
+      rows = rows.filter((stored) => inScope(checkpointScope, stored.row.checkpoint_ns)).slice(0, options?.limit);
+    }
+    const shared: Shared | undefined = this.#options.shareReads === true ? new Map() : undefined;
+    for (const stored of rows) yield await this.#tuples.read(baseOf(stored), stored.writes, shared);
+  }
+
+  override put(...[config, checkpoint, metadata, newVersions]: PutArguments): Promise<RunnableConfig> {
+    return this.#queue.admit(() => this.#put(config, { checkpoint, metadata, newVersions }));
+  }
+
+  #put(
+    config: RunnableConfig,
+    given: { checkpoint: Checkpoint; metadata: CheckpointMetadata; newVersions: ChannelVersions },
+  ): Promise<RunnableConfig> {
+    const { checkpoint, newVersions } = given;
+    const fence = this.#fenceFor(config, "checkpoint");
+    const { checkpointScope } = this.#options;
+    const namespace: string = config.configurable?.checkpoint_ns ?? "";
+    const ns = toStored(checkpointScope, namespace);
+    const parentId: string | null = config.configurable?.checkpoint_id || null;
+    const channels = Object.keys(checkpoint.channel_values);
+    // Everything is read now: the graph goes on and may change its values.
+    const changed = channels.filter((channel) => Object.hasOwn(newVersions, channel));
+    const encoding = this.#encodeAll(changed.map((channel) => checkpoint.channel_values[channel]));
+    const texts = { checkpointText: checkpointText(checkpoint), metadataText: this.#metadataText(given.metadata) };
+    const carries = changed.length < channels.length && parentId !== null;
+    const known = carries ? this.#memory.base(ns, parentId) : undefined;
+    const make = (encoded: Encoded[], parent: Base | undefined): FencedWrite => {
+      const made = layOut(
+        {
+          thread_id: fence.threadId,
+          checkpoint_ns: ns,
+          parent_checkpoint_id: parentId,
+          checkpoint,
+          metadata: given.metadata,
+          ...texts,
+          encoded: new Map(changed.map((channel, i) => [channel, encoded[i] as Encoded])),
+          run_id: this.#options.runId ?? null,
+          fence,
+        },
+        channels,
+        parent,
+      );
+      this.#memory.added({ row: made.row, slots: made.slots });
+      return made.write;
+    };
+    const written = this.#queue.submit(
+      encoding instanceof Promise || (carries && known === undefined)
+        ? async () => make(await encoding, carries ? (known ?? (await this.#loadBase(ns, parentId))) : undefined)
+        : () => make(encoding, known),
+    );
+    const result = {
+      configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpoint.id },
+    };
+    return written.then(() => result);
+  }
+
+  override putWrites(...[config, writes, taskId, taskPath = ""]: WritesArguments): Promise<void> {
+    return this.#queue.admit(() => this.#putWrites(config, writes, { taskId, taskPath }));
+  }
+
+  #putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    task: { taskId: string; taskPath: string },
+  ): Promise<void> {
+    const fence = this.#fenceFor(config, "writes");
+    const checkpointId: string | undefined = config.configurable?.checkpoint_id;
+    if (!checkpointId) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
+    const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
+    const channels = writes.map(([channel]) => channel);
+    const encoding = this.#encodeAll(writes.map(([, value]) => value));
+    const make = (encoded: Encoded[]): FencedWrite => {
+      const rows = channels.map((channel, i): WriteRow => {
+        return {
+          thread_id: fence.threadId,
+          checkpoint_ns: ns,
+          checkpoint_id: checkpointId,
+          task_id: task.taskId,
+          idx: WRITES_IDX_MAP[channel] ?? i,
+          task_path: task.taskPath,
+          channel,
+          value: encoded[i] as Encoded,
+          run_id: this.#options.runId ?? null,
+          epoch: fence.epoch,
+        };
+      });
+      this.#memory.wrote(ns, checkpointId, rows);
+      return { kind: "writes", fence, rows };
+    };
+    return this.#queue.submit(encoding instanceof Promise ? async () => make(await encoding) : () => make(encoding));
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    await this.idle();
+    this.#memory.clear();
+    await this.#options.repository.deleteThread(this.#options.scope, threadId);
+  }
+
+  override async getDeltaChannelHistory(query: {
+    config: RunnableConfig;
+    channels: string[];
+  }): Promise<Record<string, DeltaChannelHistory>> {
+    const { config, channels } = query;
+    const threadId: string | undefined = config.configurable?.thread_id;
+    const empty = () => Object.fromEntries(channels.map((channel) => [channel, { writes: [] }]));
+    if (channels.length === 0 || threadId === undefined) return empty();
+    const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
+    const id: string | undefined =
+      config.configurable?.checkpoint_id || (await this.getTuple(config))?.config.configurable?.checkpoint_id;
+    if (id === undefined) return empty();
+    await this.idle();
+    const { repository, scope } = this.#options;
+    const found = await repository.ancestors(scope, {
+      thread_id: threadId,
+      checkpoint_ns: ns,
+      checkpoint_id: id,
+      channels,
+    });
+    return this.#tuples.history(found, channels);
+  }
+
+  /** The fence, when a write to this thread may be made now. */
+  #fenceFor(config: RunnableConfig, what: string): Fence {
+    const threadId: string | undefined = config.configurable?.thread_id;
+    if (!threadId) throw new RuntimeError("invalid", `A ${what} needs a "thread_id" in config.configurable`);
+    const { fence } = this.#options;
+    if (fence === undefined)
+      throw new RuntimeError("conflict", `This checkpointer only reads: no ${what} can be stored`);
+    if (fence.threadId !== threadId) {
+      throw new RuntimeError("conflict", `This run owns thread ${fence.threadId}, not thread ${threadId}`);
+    }
+    return fence;
+  }
+
+  #encodeAll(values: unknown[]): Encoded[] | Promise<Encoded[]> {
+    const encoded = values.map((value) => this.#codec.encode(value));
+    if (!encoded.some((item) => item instanceof Promise)) return encoded as Encoded[];
+    const all = Promise.all(encoded);
+    // It may have to wait for its turn; the rejection is seen then.
+    all.catch(() => undefined);
+    return all;
+  }
+
+  #metadataText(metadata: CheckpointMetadata): string {
+    const { checkpointScope, metadata: extra } = this.#options;
+    if (checkpointScope === "" || metadata.parents === undefined) return JSON.stringify({ ...extra, ...metadata });
+    return JSON.stringify({ ...extra, ...metadata, parents: stripKeys(checkpointScope, metadata.parents) });
+  }
+
+  async #loadBase(ns: string, checkpointId: string): Promise<Base | undefined> {
+    const { fence, commits, repository, scope } = this.#options;
+    if (fence !== undefined) await commits.drained(fence.runId);
+    const query = { thread_id: fence?.threadId ?? "", checkpoint_ns: ns, checkpoint_id: checkpointId };
+    const stored = await repository.get(scope, query);
+    return stored === undefined ? undefined : baseOf(stored);
+  }
+}
+
+/** A saver for one run (with a fence), or for one read. */
+export function createSaver(options: SaverOptions): FencedSaver {
+  return new FencedSaver(options);
+}
