@@ -1,5 +1,5 @@
-// Points git at the hooks of this repository; outside a checkout (a packed install) there is nothing to do.
+// Points git at the hooks of this repository; outside a checkout (a packed install, an image) there is nothing to do.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
-if (existsSync(".git")) spawnSync("git", ["config", "core.hooksPath", ".githooks"], { stdio: "ignore" });
+if (existsSync(".git")) spawnSync("git", ["config", "core.hooksPath", "scripts/hooks"], { stdio: "ignore" });

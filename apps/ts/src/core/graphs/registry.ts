@@ -33,15 +33,15 @@ export interface GraphAccess {
   context?: JsonObject | undefined;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: instances and arguments belong to whichever copy made the graph
+type Foreign = any;
+
 /** What must come from the same copy of langgraph as the graph itself. */
 export interface GraphToolkit {
-  // biome-ignore lint/suspicious/noExplicitAny: constructors of that copy
-  Command: new (args: any) => any;
-  // biome-ignore lint/suspicious/noExplicitAny: constructors of that copy
-  Send: new (node: string, args: any) => any;
+  Command: new (args: Foreign) => Foreign;
+  Send: new (node: string, args: Foreign) => Foreign;
   /** Absent in copies too old for cooperative drain: those are aborted at the deadline. */
-  // biome-ignore lint/suspicious/noExplicitAny: constructors of that copy
-  RunControl: (new () => { requestDrain(reason: string): void } & any) | undefined;
+  RunControl: (new () => { requestDrain(reason: string): void }) | undefined;
   isGraphDrained: ((error: unknown) => boolean) | undefined;
   serde: {
     dumpsTyped(value: unknown): Promise<[string, Uint8Array]>;
@@ -80,7 +80,10 @@ export interface GraphRegistry {
   toolkit(graphId: string): GraphToolkit;
   schemas(graphId: string): Promise<GraphSchemas>;
   /** Namespace ("a|b") to schemas. */
-  subgraphs(graphId: string, query: { namespace?: string | undefined; recurse: boolean }): Promise<Record<string, GraphSchemas>>;
+  subgraphs(
+    graphId: string,
+    query: { namespace?: string | undefined; recurse: boolean },
+  ): Promise<Record<string, GraphSchemas>>;
   /** nodes and edges as langgraph's drawable toJSON() gives them. */
   drawing(graphId: string, xray: boolean | number): Promise<JsonObject>;
   /** "No assistant found" and friends need the system assistant's id of a graph: UUIDv5, contract §3. */

@@ -65,7 +65,8 @@ export function toWire(value: unknown): unknown {
   if (value instanceof Map) return plainToWire(Object.fromEntries(value));
   if (value instanceof Set) return toWire([...value]);
   if (value instanceof Date) return value;
-  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
+  if (ArrayBuffer.isView(value))
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
   const json = (value as { toJSON?: () => unknown }).toJSON;
   // LangChain serializables other than messages (documents, prompt values): their public fields, not the envelope.
   if (typeof json === "function" && (value as Dict).lc_serializable === undefined) return toWire(json.call(value));

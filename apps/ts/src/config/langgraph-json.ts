@@ -1,0 +1,161 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import type { GraphSpec } from "#core/graphs/spec";
+import { refusedKeys } from "./refused.ts";
+
+/** Parts of the API that `http.disable_<name>: true` switches off (contract §13.1). */
+export const SWITCHES = ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"] as const;
+export type Switch = (typeof SWITCHES)[number];
+
+const Cors = z.looseObject({
+  allow_origins: z.array(z.string()).optional(),
+  allow_origin_regex: z.string().refine(isRegex, "is not a regular expression").optional(),
+  allow_methods: z.array(z.string()).optional(),
+  allow_headers: z.array(z.string()).optional(),
+  allow_credentials: z.boolean().optional(),
+  expose_headers: z.array(z.string()).optional(),
+  max_age: z.number().int().min(0).optional(),
+});
+export type CorsConfig = Readonly<Pick<z.infer<typeof Cors>, keyof typeof Cors.shape>>;
+
+const Graph = z.union([
+  z.string().min(1),
+  z.looseObject({
+    path: z.string().min(1),
+    description: z.string().optional(),
+    isolation: z.enum(["assistant", "thread"]).optional(),
+  }),
+]);
+
+const disable = Object.fromEntries(SWITCHES.map((name) => [`disable_${name}`, z.boolean().optional()]));
+
+const Http = z.looseObject({ cors: Cors.nullish(), ...disable });
+const Ttl = z.looseObject({ default_ttl: z.number().positive().nullish() });
+
+/** What the server reads of langgraph.json. Keys that only matter when an image is built are accepted and not read. */
+const Document = z.looseObject({
+  graphs: z.record(z.string().min(1), Graph),
+  http: Http.nullish(),
+  store: z.looseObject({ ttl: Ttl.nullish() }).nullish(),
+});
+
+const TOP_LEVEL = new Set(
+  [
+    "$schema graphs env dependencies http store checkpointer auth encryption webhooks ui ui_config",
+    "node_version node_loader python_version api_version base_image image_distro dockerfile_lines docker_compose_file",
+    "pip_config_file pip_installer keep_pkg_tools source",
+  ].flatMap((keys) => keys.split(" ")),
+);
+const HTTP = new Set(
+  "app cors configurable_headers enable_custom_route_auth middleware_order mount_prefix"
+    .split(" ")
+    .concat(SWITCHES.map((name) => `disable_${name}`)),
+);
+/** Asks for nothing that this server does, and takes nothing away. */
+const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  "http.logging_headers": "request headers are not logged at all",
+  "store.ttl.refresh_on_read": "each request says with refresh_ttl whether it renews an item",
+  "store.ttl.sweep_interval_minutes": "expired items are removed on the server's own schedule",
+};
+
+export interface ProjectSettings {
+  graphs: GraphSpec[];
+  cors: CorsConfig | undefined;
+  disabled: ReadonlySet<Switch>;
+  /** Minutes; null: items of the store live for ever. */
+  storeTtlMinutes: number | null;
+}
+
+export interface DocumentSource {
+  document: Readonly<Record<string, unknown>>;
+  /** Where a key came from, for messages: "langgraph.json: http.cors" or "LANGGRAPH_HTTP.cors". */
+  where(path: string): string;
+  /** What the paths of the graphs are relative to. */
+  baseDir: string;
+}
+
+export function readDocument(source: DocumentSource): {
+  settings: ProjectSettings | undefined;
+  problems: string[];
+  warnings: string[];
+} {
+  const { document, where } = source;
+  const parsed = Document.safeParse(document);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${where(issue.path.join("."))} ${explain(issue)}`);
+  problems.push(...refusedKeys(document, where));
+  if (!parsed.success) return { settings: undefined, problems, warnings: [] };
+  const { graphs, http, store } = parsed.data;
+  const settings: ProjectSettings = {
+    graphs: Object.entries(graphs).map(([id, graph]) => graphSpec(id, graph, source.baseDir)),
+    cors: http?.cors ?? undefined,
+    disabled: new Set(SWITCHES.filter((name) => http?.[`disable_${name}`] === true)),
+    storeTtlMinutes: store?.ttl?.default_ttl ?? null,
+  };
+  return { settings, problems, warnings: warningsOf(parsed.data, where) };
+}
+
+/** "./file.ts:export"; without an export it is the default one. The colon of a Windows drive is no separator. */
+function graphSpec(id: string, graph: z.infer<typeof Graph>, baseDir: string): GraphSpec {
+  const entry = typeof graph === "string" ? { path: graph } : graph;
+  const colon = entry.path.lastIndexOf(":");
+  const [file, exportName] = colon > 1 ? [entry.path.slice(0, colon), entry.path.slice(colon + 1)] : [entry.path, ""];
+  return {
+    id,
+    source: entry.path,
+    path: resolve(baseDir, file),
+    exportName: exportName || "default",
+    ...("description" in entry && { description: entry.description }),
+    ...("isolation" in entry && { isolation: entry.isolation }),
+  };
+}
+
+function warningsOf(document: z.infer<typeof Document>, where: (path: string) => string): string[] {
+  const unknown = [
+    ...strange(document, TOP_LEVEL, ""),
+    ...strange(document.http ?? {}, HTTP, "http.").filter((path) => !(path in WITHOUT_EFFECT)),
+    ...strange(document.http?.cors ?? {}, new Set(Object.keys(Cors.shape)), "http.cors."),
+    ...Object.entries(document.graphs).flatMap(([id, graph]) =>
+      typeof graph === "string" ? [] : strange(graph, new Set(["path", "description", "isolation"]), `graphs.${id}.`),
+    ),
+  ];
+  const silent = Object.entries(WITHOUT_EFFECT).filter(([path]) => at(document, path) !== undefined);
+  return [
+    ...unknown.map((path) => `${where(path)} is not a key that this server knows; it is ignored`),
+    ...silent.map(([path, why]) => `${where(path)} has no effect: ${why}`),
+  ];
+}
+
+function strange(object: object, known: ReadonlySet<string>, prefix: string): string[] {
+  return Object.keys(object).flatMap((key) => (known.has(key) ? [] : [`${prefix}${key}`]));
+}
+
+function at(document: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .reduce<unknown>(
+      (value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined),
+      document,
+    );
+}
+
+/** zod's own texts speak to programmers. */
+function explain(issue: z.core.$ZodIssue): string {
+  if (issue.path.at(-1) === "graphs" && issue.code === "invalid_type" && issue.input === undefined) {
+    return 'is missing: {"graphs": {"agent": "./src/agent.ts:graph"}}';
+  }
+  if (issue.code === "invalid_union")
+    return 'must be "./file.ts:export" or {"path": "./file.ts:export", "description": "..."}';
+  return `is wrong: ${issue.message}`;
+}
+
+function isRegex(pattern: string): boolean {
+  try {
+    new RegExp(pattern);
+    return true;
+  } catch {
+    // The caller turns the answer into a message.
+    return false;
+  }
+}

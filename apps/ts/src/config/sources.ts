@@ -1,0 +1,121 @@
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { parseEnv } from "node:util";
+
+export interface Sources {
+  /** Absolute path of langgraph.json; undefined when there is none. */
+  configPath: string | undefined;
+  document: Readonly<Record<string, unknown>> | undefined;
+  /** Everything that is set and not empty: the process's variables over the files'. */
+  environment: Readonly<Record<string, string>>;
+  /** The part of it that only the files give. */
+  fromFiles: Readonly<Record<string, string>>;
+  /** Absolute paths of the files that were looked for, whether or not they are there. */
+  envFiles: string[];
+  problems: string[];
+  warnings: string[];
+}
+
+/**
+ * Reads what configures the server: the process's environment, over `.env` in the working directory (Bun has put it into
+ * the environment by itself, so it must rank the same on Node), over the file or map that langgraph.json calls `env`.
+ */
+export function readSources(given: {
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  configPath?: string | undefined;
+}): Sources {
+  const problems: string[] = [];
+  const warnings: string[] = [];
+  const configPath = findConfig(given.cwd, given.configPath);
+  const document = configPath === undefined ? undefined : readJson(configPath, problems);
+  const dotEnv = join(given.cwd, ".env");
+  const named = namedEnvironment(document?.env, { configPath, problems, warnings });
+  const fromProcess = withoutEmpty(given.env);
+  const fromFiles = { ...named.values, ...readEnvFile(dotEnv, problems) };
+  return {
+    configPath,
+    document,
+    environment: { ...fromFiles, ...fromProcess },
+    fromFiles: Object.fromEntries(Object.entries(fromFiles).filter(([name]) => !(name in fromProcess))),
+    envFiles: [...new Set([dotEnv, ...named.files])],
+    problems,
+    warnings,
+  };
+}
+
+function findConfig(cwd: string, configPath: string | undefined): string | undefined {
+  if (configPath !== undefined) return resolve(cwd, configPath);
+  const path = join(cwd, "langgraph.json");
+  return existsSync(path) ? path : undefined;
+}
+
+function readJson(path: string, problems: string[]): Record<string, unknown> | undefined {
+  const name = basename(path);
+  const text = readText(path, problems);
+  if (text === undefined) {
+    if (!existsSync(path)) problems.push(`${name}: there is no file ${path}`);
+    return undefined;
+  }
+  try {
+    const document: unknown = JSON.parse(text);
+    if (typeof document === "object" && document !== null && !Array.isArray(document)) {
+      return document as Record<string, unknown>;
+    }
+    problems.push(`${name}: must hold a JSON object`);
+  } catch (error) {
+    problems.push(`${name}: is not JSON: ${(error as Error).message}`);
+  }
+  return undefined;
+}
+
+function namedEnvironment(
+  env: unknown,
+  given: { configPath: string | undefined; problems: string[]; warnings: string[] },
+): { values: Record<string, string>; files: string[] } {
+  const { configPath, problems, warnings } = given;
+  if (configPath === undefined || env === undefined || env === null || env === "") return { values: {}, files: [] };
+  const name = basename(configPath);
+  if (typeof env === "string") {
+    const file = resolve(dirname(configPath), env);
+    // A fresh clone has no .env yet, and its graphs may well do without.
+    if (!existsSync(file)) warnings.push(`${name}: env names ${file}, which does not exist`);
+    return { values: readEnvFile(file, problems), files: [file] };
+  }
+  if (typeof env !== "object" || Array.isArray(env)) {
+    problems.push(`${name}: env must be the path of a file or a map from names to values`);
+    return { values: {}, files: [] };
+  }
+  const values: Record<string, string | undefined> = {};
+  for (const [key, value] of Object.entries(env)) {
+    if (["string", "number", "boolean"].includes(typeof value)) values[key] = String(value);
+    else problems.push(`${name}: env.${key} must be a string`);
+  }
+  return { values: withoutEmpty(values), files: [] };
+}
+
+function readEnvFile(path: string, problems: string[]): Record<string, string> {
+  const text = readText(path, problems);
+  return text === undefined ? {} : withoutEmpty(parseEnv(text));
+}
+
+/** Undefined when the file is not there; another failure is a problem. */
+function readText(path: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(path, "utf8").replace(/^\uFEFF/, "");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== "ENOENT") problems.push(`${basename(path)}: ${path} cannot be read (${code})`);
+    return undefined;
+  }
+}
+
+/** `NAME=` counts as not set. */
+function withoutEmpty(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const set: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    const trimmed = value?.trim();
+    if (trimmed !== undefined && trimmed !== "") set[name] = trimmed;
+  }
+  return set;
+}

@@ -1,0 +1,114 @@
+import { isDeepStrictEqual } from "node:util";
+import { RuntimeError } from "#core/errors";
+import type { JsonObject, RunConfig } from "#schemas/common";
+
+export interface ConfigLayer {
+  config?: RunConfig | null | undefined;
+  context?: JsonObject | null | undefined;
+}
+
+/** What a run hands to langgraph; the server's own keys are added to `configurable` afterwards, so that they win. */
+export interface MergedRunConfig {
+  config: {
+    tags: string[];
+    /** Absent when nobody set one: the graph's own default must stand. */
+    recursion_limit?: number;
+    configurable: JsonObject;
+    metadata: JsonObject;
+  };
+  /** Undefined when nobody gave one, so that a graph with a context schema is not handed an empty object to reject. */
+  context: JsonObject | undefined;
+}
+
+/** Where in a thread something was read or forked: true of one request only, never of what is stored for later ones. */
+const POSITION = ["checkpoint_id", "checkpoint_ns", "checkpoint_map"];
+
+/** Keys of `configurable` that say which run this is; they configure nothing, so they are not mirrored into `context`. */
+const IDENTITY = [
+  ...POSITION,
+  "thread_id",
+  "run_id",
+  "assistant_id",
+  "graph_id",
+  "user_id",
+  "cron_id",
+  "langgraph_auth_user",
+  "langgraph_auth_user_id",
+  "langgraph_auth_permissions",
+  "langgraph_request_id",
+];
+
+/**
+ * graph defaults < assistant < thread < run (contract §5, row `config`): key by key in `configurable`, `context` and
+ * `metadata`, tags joined without repeats in that order, the last recursion_limit that was given.
+ * `configurable` and `context` are one thing under two names: a layer that gives one of them gives both. A layer that
+ * gives both with different contents contradicts itself: RuntimeError bad_request.
+ */
+export function mergeRunConfig(layers: {
+  graphDefaults?: ConfigLayer | undefined;
+  assistant?: ConfigLayer | undefined;
+  thread?: ConfigLayer | undefined;
+  run?: ConfigLayer | undefined;
+}): MergedRunConfig {
+  const ordered = [
+    mirrored(stored(layers.graphDefaults)),
+    mirrored(stored(layers.assistant)),
+    mirrored(stored(layers.thread)),
+    mirrored(layers.run ?? {}, "run"),
+  ];
+  const configs = ordered.map((layer) => layer.config ?? {});
+  const limit = configs.findLast((config) => config.recursion_limit != null)?.recursion_limit;
+  const context = merge(ordered.map((layer) => layer.context));
+  return {
+    config: {
+      tags: [...new Set(configs.flatMap((config) => config.tags ?? []))],
+      ...(limit !== undefined && { recursion_limit: limit }),
+      configurable: merge(configs.map((config) => config.configurable)),
+      metadata: merge(configs.map((config) => config.metadata)),
+    },
+    context: Object.keys(context).length > 0 ? context : undefined,
+  };
+}
+
+function stored(layer: ConfigLayer | undefined): ConfigLayer {
+  const configurable = layer?.config?.configurable;
+  if (configurable == null) return layer ?? {};
+  return { ...layer, config: { ...layer?.config, configurable: without(configurable, POSITION) } };
+}
+
+/** @param name Set for the layer whose contradictions are the caller's; what is stored was judged when it was stored. */
+function mirrored(layer: ConfigLayer, name?: string): ConfigLayer {
+  const configurable = layer.config?.configurable ?? {};
+  const shared = without(configurable, IDENTITY);
+  const context = layer.context ?? {};
+  const both = Object.keys(shared).length > 0 && Object.keys(context).length > 0;
+  if (both && name !== undefined && !isDeepStrictEqual(shared, context)) {
+    throw new RuntimeError(
+      "bad_request",
+      `The ${name} gives both config.configurable and context, with different contents; use one of them`,
+    );
+  }
+  if (both) return layer;
+  return {
+    config: { ...layer.config, configurable: { ...context, ...configurable } },
+    context: { ...shared, ...context },
+  };
+}
+
+/**
+ * Later ones win. langgraph keeps its working parts under `__pregel_`, and a request that could set them would break
+ * the run from inside; `__proto__` would change more than the object.
+ */
+function merge(objects: readonly (JsonObject | null | undefined)[]): JsonObject {
+  const merged: JsonObject = {};
+  for (const object of objects) {
+    for (const [key, value] of Object.entries(object ?? {})) {
+      if (key !== "__proto__" && !key.startsWith("__pregel_")) merged[key] = value;
+    }
+  }
+  return merged;
+}
+
+function without(object: JsonObject, keys: readonly string[]): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
+}

@@ -1,0 +1,261 @@
+import { describe, expect, it } from "bun:test";
+import { join } from "node:path";
+import { type Config, ConfigError, loadConfig } from "#config";
+import { FIXTURES } from "../graphs/project.ts";
+import { tempProject } from "../graphs/temp-project.ts";
+
+type Env = Record<string, string | undefined>;
+
+/** The configuration of a folder with these files; what loadConfig throws is thrown. */
+async function load(
+  env: Env,
+  files: Record<string, unknown> = {},
+  configPath?: string,
+): Promise<Config & { cwd: string }> {
+  const texts = Object.entries(files).map(([name, text]) => [
+    name,
+    typeof text === "string" ? text : JSON.stringify(text),
+  ]);
+  await using project = await tempProject(Object.fromEntries(texts), { packages: false });
+  return { ...loadConfig({ env, cwd: project.folder, configPath }), cwd: project.folder };
+}
+
+async function problems(
+  env: Env,
+  files: Record<string, unknown> = {},
+  configPath?: string,
+): Promise<readonly string[]> {
+  return load(env, files, configPath).then(
+    () => expect.unreachable(),
+    (error) => {
+      expect(error).toBeInstanceOf(ConfigError);
+      return (error as ConfigError).problems;
+    },
+  );
+}
+
+describe("settings", () => {
+  it("have the documented defaults when nothing is set", async () => {
+    const config = await load({});
+    expect(config).toMatchObject({
+      host: "127.0.0.1",
+      port: 3000,
+      dataDir: join(config.cwd, ".fractal"),
+      logLevel: "info",
+      production: false,
+      concurrency: 10,
+      runTimeoutSeconds: 3600,
+      shutdownGraceSeconds: 180,
+      maxAttempts: 3,
+      cancelGraceSeconds: 10,
+      maxBodyBytes: 100 * 1024 * 1024,
+      eventRetentionHours: 24,
+      streamEndEvent: true,
+      sqliteSynchronous: "NORMAL",
+      storeTtlMinutes: null,
+      graphs: [],
+      seeds: {},
+      warnings: [],
+      buildCommit: "dev",
+    });
+    expect([config.isolation, config.revision, config.cors, config.logJson, config.configPath]).toEqual(
+      Array(5).fill(undefined),
+    );
+    expect(config.disabled.size).toBe(0);
+    expect(config.projectDir).toBe(config.cwd);
+  });
+
+  it("are read in any spelling that people use", async () => {
+    const config = await load({
+      LOG_LEVEL: "WARNING",
+      LOG_JSON: "yes",
+      FRACTAL_STREAM_END_EVENT: "0",
+      FRACTAL_SQLITE_SYNCHRONOUS: "full",
+      NODE_ENV: "production",
+      PORT: " 0 ",
+      BG_JOB_TIMEOUT_SECS: "1.5",
+      CHECKPOINT_ISOLATION: "Assistant",
+      FRACTAL_DATA_DIR: "/data/x",
+    });
+    expect(config).toMatchObject({
+      logLevel: "warn",
+      logJson: true,
+      streamEndEvent: false,
+      sqliteSynchronous: "FULL",
+      production: true,
+      port: 0,
+      runTimeoutSeconds: 1.5,
+      isolation: "assistant",
+      dataDir: "/data/x",
+    });
+  });
+
+  it("that are empty count as not set", async () => {
+    expect((await load({ PORT: "", MODEL_NAME: "  ", DATABASE_URL: "" }, { ".env": "PORT=4000\n" })).port).toBe(4000);
+  });
+
+  it("that are wrong are all reported at once, by name", async () => {
+    const found = await problems({
+      PORT: "70000",
+      LOG_LEVEL: "loud",
+      N_JOBS_PER_WORKER: "1e3",
+      BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: "3601",
+      FRACTAL_STREAM_END_EVENT: "constructor",
+      OPENAI_BASE_URL: "localhost:8000",
+      LANGGRAPH_CONFIG: "{oops",
+      DATABASE_URL: "postgres://x",
+    });
+    expect(found.map((problem) => problem.split(/[: ]/)[0])).toEqual([
+      "PORT",
+      "LOG_LEVEL",
+      "OPENAI_BASE_URL",
+      "LANGGRAPH_CONFIG",
+      "N_JOBS_PER_WORKER",
+      "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS",
+      "FRACTAL_STREAM_END_EVENT",
+      "DATABASE_URL",
+    ]);
+    expect(found[0]).toBe('PORT must be a whole number, 0 to 65535, not "70000"');
+    expect(found.find((problem) => problem.startsWith("LANGGRAPH_CONFIG"))).toStartWith(
+      "LANGGRAPH_CONFIG must be JSON: ",
+    );
+  });
+
+  it("name their problems in the error's own text, one per line", async () => {
+    const error = await load({ PORT: "x", DATABASE_URL: "y" }).catch((thrown: ConfigError) => thrown);
+    expect((error as ConfigError).message.split("\n")).toHaveLength(3);
+    // A refused database may carry a password.
+    expect((error as ConfigError).message).not.toContain('"y"');
+  });
+
+  it("cannot be changed afterwards", async () => {
+    const config = loadConfig({ env: {}, cwd: FIXTURES });
+    expect(Object.isFrozen(config) && Object.isFrozen(config.warnings) && Object.isFrozen(config.graphs)).toBe(true);
+  });
+});
+
+describe("the environment", () => {
+  it("is the process over .env over what langgraph.json names", async () => {
+    const files = {
+      "langgraph.json": { graphs: {}, env: "./conf/my.env" },
+      "conf/my.env": "A=json\nB=json\nC='json file'\nPORT=1111\n",
+      ".env": "A=dotenv\nB=dotenv\nPORT=2222\n",
+    };
+    const config = await load({ A: "process" }, files);
+    expect(config.environment).toMatchObject({ A: "process", B: "dotenv", C: "json file" });
+    expect(config.port).toBe(2222);
+    expect(config.fileEnvironment).toEqual({ B: "dotenv", C: "json file", PORT: "2222" });
+    expect(config.envFiles).toEqual([join(config.cwd, ".env"), join(config.cwd, "conf/my.env")]);
+  });
+
+  it("may be a map in langgraph.json", async () => {
+    const config = await load({}, { "langgraph.json": { graphs: {}, env: { PORT: 4444, GREETING: "hi" } } });
+    expect(config.port).toBe(4444);
+    expect(config.fileEnvironment).toEqual({ PORT: "4444", GREETING: "hi" });
+    expect(await problems({}, { "langgraph.json": { graphs: {}, env: ["A"] } })).toEqual([
+      "langgraph.json: env must be the path of a file or a map from names to values",
+    ]);
+  });
+
+  it("goes without an env file that is not there, and says so", async () => {
+    const config = await load({}, { "langgraph.json": { graphs: {}, env: ".env.local" } });
+    expect(config.warnings).toEqual([`langgraph.json: env names ${config.cwd}/.env.local, which does not exist`]);
+  });
+
+  it("tells which values are secret, whoever set them", async () => {
+    const config = await load(
+      { OPENAI_API_KEY: "sk-1234567890", MY_DB_PASSWORD: "hunter2-hunter2", SHORT_KEY: "abc" },
+      { ".env": "X_TOKEN=tok-12345678\nNAME=visible-name\n" },
+    );
+    expect([...config.secrets].sort()).toEqual(["hunter2-hunter2", "sk-1234567890", "tok-12345678"]);
+  });
+});
+
+describe("settings that are not implemented", () => {
+  it("refuse to start, each by name", async () => {
+    const names = [
+      "DATABASE_URI",
+      "DATABASE_URL",
+      "POSTGRES_URI",
+      "REDIS_URI",
+      "SUPABASE_URL",
+      "SUPABASE_KEY",
+      "SUPABASE_SECRET",
+      "SUPABASE_JWT_SECRET",
+      "LANGFUSE_SECRET_KEY",
+      "LANGFUSE_PUBLIC_KEY",
+      "MOUNT_PREFIX",
+      "LANGGRAPH_AES_KEY",
+    ];
+    for (const name of names) expect((await problems({ [name]: "x" }))[0]).toStartWith(`${name}: `);
+    expect((await problems({ AGENT_SYNC_SCOPE: "all" }))[0]).toStartWith("AGENT_SYNC_SCOPE: ");
+    expect((await problems({ SEMANTIC_ROUTER_ENABLED: "true" }))[0]).toStartWith("SEMANTIC_ROUTER_ENABLED: ");
+    const all = Object.fromEntries(names.map((name) => [name, "x"]));
+    expect(await problems(all)).toHaveLength(names.length);
+  });
+
+  it("refuse to start when only a file sets them", async () => {
+    expect((await problems({}, { ".env": "DATABASE_URL=postgres://x\n" }))[0]).toStartWith("DATABASE_URL: ");
+  });
+
+  it("may be switched off or left empty", async () => {
+    const config = await load({
+      AGENT_SYNC_SCOPE: "none",
+      SEMANTIC_ROUTER_ENABLED: "false",
+      LANGFUSE_BASE_URL: "https://x",
+      DATABASE_URL: "",
+    });
+    expect(config.warnings).toEqual([]);
+  });
+
+  it("refuse to start as keys of langgraph.json, each by its path", async () => {
+    const document = {
+      graphs: {},
+      auth: { path: "./auth.ts:auth" },
+      encryption: { path: "./e.ts:e" },
+      http: {
+        app: "./app.ts:app",
+        middleware_order: "auth_first",
+        mount_prefix: "/api",
+        configurable_headers: { includes: ["x-*"] },
+      },
+      store: { index: { dims: 3, embed: "openai:x" } },
+      checkpointer: { ttl: { default_ttl: 3 } },
+      webhooks: { url: {} },
+      ui: { agent: "./ui.tsx" },
+    };
+    const found = await problems({}, { "langgraph.json": document });
+    expect(found.map((problem) => problem.split(": ")[1]).sort()).toEqual([
+      "auth",
+      "checkpointer.ttl",
+      "encryption",
+      "http.app",
+      "http.configurable_headers",
+      "http.middleware_order",
+      "http.mount_prefix",
+      "store.index",
+      "ui",
+      "webhooks",
+    ]);
+  });
+
+  it("do not mind keys that ask for nothing", async () => {
+    const document = { graphs: {}, auth: null, http: { app: "" }, ui: {}, webhooks: {}, store: { index: null } };
+    expect((await load({}, { "langgraph.json": document })).warnings).toEqual([]);
+  });
+
+  it("refuse to start as variables of the official image", async () => {
+    expect((await problems({ LANGGRAPH_AUTH: '{"path":"./a.ts:auth"}' }))[0]).toStartWith("LANGGRAPH_AUTH: ");
+    expect((await problems({ LANGGRAPH_HTTP: '{"app":"./a.ts:app"}' }))[0]).toStartWith("LANGGRAPH_HTTP.app: ");
+    expect((await problems({ LANGGRAPH_STORE: '{"index":{"dims":3}}' }))[0]).toStartWith("LANGGRAPH_STORE.index: ");
+    expect((await problems({ LANGGRAPH_UI: '{"a":"./ui.tsx"}' }))[0]).toStartWith("LANGGRAPH_UI: ");
+  });
+});
+
+it("warns of a mistyped FRACTAL_ variable and of an address that lets others in", async () => {
+  const config = await load({ FRACTAL_DATADIR: "x", FRACTAL_SUPERVISED: "1", HOST: "0.0.0.0" });
+  expect(config.warnings).toEqual([
+    "FRACTAL_DATADIR is not a setting of this server; it is ignored",
+    "HOST is 0.0.0.0: whoever reaches this address can use the server, there is no authentication yet",
+  ]);
+});
