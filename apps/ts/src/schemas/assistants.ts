@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, RunConfig, Timestamp } from "./common.ts";
+import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
 
 export const Assistant = z
   .object({
@@ -14,5 +14,69 @@ export const Assistant = z
     created_at: Timestamp,
     updated_at: Timestamp,
   })
-  .openapi("Assistant");
+  .meta({ id: "Assistant" });
 export type Assistant = z.infer<typeof Assistant>;
+
+const Fields = {
+  config: optional(RunConfig),
+  context: optional(JsonObject),
+  metadata: optional(JsonObject),
+  name: optional(z.string().max(1000)),
+  description: optional(z.string()),
+};
+
+export const AssistantCreate = z
+  .object({
+    ...Fields,
+    graph_id: z.string().min(1),
+    assistant_id: optional(Id),
+    if_exists: withDefault(z.enum(["raise", "do_nothing"]), "raise"),
+  })
+  .meta({ id: "AssistantCreate" });
+export type AssistantCreate = z.infer<typeof AssistantCreate>;
+
+export const AssistantPatch = z
+  .object({ ...Fields, graph_id: optional(z.string().min(1)) })
+  .meta({ id: "AssistantPatch" });
+export type AssistantPatch = z.infer<typeof AssistantPatch>;
+
+export const AssistantCount = z
+  .object({
+    metadata: optional(JsonObject),
+    graph_id: optional(z.string()),
+    name: optional(z.string()).meta({ description: "Case-insensitive part of the name" }),
+  })
+  .meta({ id: "AssistantCountRequest" });
+
+export const AssistantSearch = AssistantCount.extend({
+  ...PageFields,
+  sort_by: optional(z.enum(["assistant_id", "created_at", "updated_at", "name", "graph_id"])),
+  sort_order: optional(SortOrder),
+  select: optional(z.array(Assistant.keyof())),
+}).meta({ id: "AssistantSearchRequest" });
+
+export const AssistantVersionsQuery = z
+  .object({ ...PageFields, metadata: optional(JsonObject) })
+  .meta({ id: "AssistantVersionsSearchRequest" });
+export type AssistantVersionsQuery = z.infer<typeof AssistantVersionsQuery>;
+
+/** SDKs send the version in the body, the official document has it in the query (contract §3). */
+export const AssistantVersionChange = z
+  .object({ version: optional(z.int().min(1)) })
+  .meta({ id: "AssistantVersionChange" });
+
+const Schemas = {
+  input_schema: JsonObject.nullable(),
+  output_schema: JsonObject.nullable(),
+  state_schema: JsonObject.nullable(),
+  config_schema: JsonObject.nullable(),
+  context_schema: JsonObject.nullable(),
+};
+export const GraphSchema = z.object({ graph_id: z.string(), ...Schemas }).meta({ id: "GraphSchema" });
+export const Subgraphs = z
+  .record(z.string(), z.object({ graph_id: z.string().optional(), ...Schemas }))
+  .meta({ id: "Subgraphs" });
+
+export const GraphDrawing = z
+  .looseObject({ nodes: z.array(JsonObject), edges: z.array(JsonObject) })
+  .meta({ id: "GraphDrawing" });

@@ -1,7 +1,10 @@
 import { z } from "@hono/zod-openapi";
 
-/** UUID of any version, upper case accepted: peers hand out ids that the strict RFC check refuses (contract §1). */
-export const Id = z.guid();
+/**
+ * UUID of any version, upper case accepted and lowered: peers hand out ids that the strict RFC check refuses, and rows
+ * are found by their lower-case text (contract §1).
+ */
+export const Id = z.guid().toLowerCase();
 export const Timestamp = z.iso.datetime({ offset: true });
 export const JsonObject = z.record(z.string(), z.unknown());
 export type JsonObject = Record<string, unknown>;
@@ -14,7 +17,7 @@ export const RunConfig = z
     configurable: JsonObject.optional(),
     metadata: JsonObject.optional(),
   })
-  .openapi("Config");
+  .meta({ id: "Config" });
 export type RunConfig = {
   tags?: string[] | undefined;
   recursion_limit?: number | undefined;
@@ -23,7 +26,7 @@ export type RunConfig = {
   [key: string]: unknown;
 };
 
-export const ErrorBody = z.object({ detail: z.string() }).openapi("ErrorResponse");
+export const ErrorBody = z.object({ detail: z.string() }).meta({ id: "ErrorResponse" });
 
 export const SortOrder = z.enum(["asc", "desc"]);
 
@@ -40,3 +43,22 @@ export interface Page<T> {
   items: T[];
   more: boolean;
 }
+
+/** An optional field of a request: null means the same as absent (contract §1). */
+export function optional<T extends z.ZodType>(schema: T) {
+  return schema.nullish().transform((value): z.output<T> | undefined => value ?? undefined);
+}
+
+/** An optional field with a default that null also takes. */
+export function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) {
+  return schema.nullish().transform((given): z.output<T> => given ?? value);
+}
+
+/** Page of a search body: limit 1..1000, 10 by default (contract §1.3). */
+export const PageFields = {
+  limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
+  offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
+};
+
+/** A count, as a bare number (contract §17.5). */
+export const Count = z.int().min(0);

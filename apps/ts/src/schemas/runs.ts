@@ -23,5 +23,5 @@ export const Run = z
     kwargs: JsonObject,
     multitask_strategy: MultitaskStrategy,
   })
-  .openapi("Run");
+  .meta({ id: "Run" });
 export type Run = z.infer<typeof Run>;

@@ -1,16 +1,16 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, RunConfig, Timestamp } from "./common.ts";
+import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
 
 export const ThreadStatus = z.enum(["idle", "busy", "interrupted", "error"]);
 export type ThreadStatus = z.infer<typeof ThreadStatus>;
 
 /** `id` is the hash that `Command(resume={id: ...})` takes. */
-export const Interrupt = z.looseObject({ id: z.string().optional(), value: z.unknown() }).openapi("Interrupt");
+export const Interrupt = z.looseObject({ id: z.string().optional(), value: z.unknown() }).meta({ id: "Interrupt" });
 export type Interrupt = z.infer<typeof Interrupt>;
 
 export const ThreadTtl = z
   .object({ strategy: z.enum(["delete", "keep_latest"]), ttl_minutes: z.number(), expires_at: Timestamp })
-  .openapi("ThreadTTL");
+  .meta({ id: "ThreadTTL" });
 
 export const Thread = z
   .object({
@@ -29,7 +29,7 @@ export const Thread = z
     ttl: ThreadTtl.optional(),
     extracted: JsonObject.optional(),
   })
-  .openapi("Thread");
+  .meta({ id: "Thread" });
 export type Thread = z.infer<typeof Thread>;
 
 export const Checkpoint = z
@@ -39,7 +39,7 @@ export const Checkpoint = z
     checkpoint_id: z.string().nullish(),
     checkpoint_map: JsonObject.nullish(),
   })
-  .openapi("CheckpointConfig");
+  .meta({ id: "CheckpointConfig" });
 export type Checkpoint = z.infer<typeof Checkpoint>;
 
 export const ThreadTask = z.object({
@@ -64,5 +64,67 @@ export const ThreadState = z
     parent_checkpoint: Checkpoint.nullable(),
     interrupts: z.array(Interrupt),
   })
-  .openapi("ThreadState");
+  .meta({ id: "ThreadState" });
 export type ThreadState = z.infer<typeof ThreadState>;
+
+const TtlStrategy = z.enum(["delete", "keep_latest"]);
+/** Minutes; at most a hundred years, so that the date it leads to can be written down. */
+const TtlMinutes = z.number().positive().max(52_560_000);
+
+/** Time to live of a thread, in minutes: a bare number or with the strategy. */
+export const TtlRequest = z
+  .union([TtlMinutes, z.object({ strategy: withDefault(TtlStrategy, "delete"), ttl: TtlMinutes })], {
+    error: "must be a number of minutes above 0, or {strategy, ttl}",
+  })
+  .transform((ttl) =>
+    typeof ttl === "number"
+      ? { strategy: "delete" as const, ttl_minutes: ttl }
+      : { strategy: ttl.strategy, ttl_minutes: ttl.ttl },
+  )
+  .meta({ id: "ThreadTTLRequest" });
+
+export const SuperstepUpdate = z
+  .object({
+    values: z.union([z.array(z.unknown()), JsonObject]).nullish(),
+    command: JsonObject.nullish(),
+    as_node: z.string().min(1),
+  })
+  .meta({ id: "ThreadSuperstepUpdate" });
+export const Superstep = z.object({ updates: z.array(SuperstepUpdate).min(1) }).meta({ id: "ThreadSuperstep" });
+export type Superstep = z.infer<typeof Superstep>;
+
+export const ThreadCreate = z
+  .object({
+    thread_id: optional(Id),
+    metadata: optional(JsonObject),
+    if_exists: withDefault(z.enum(["raise", "do_nothing"]), "raise"),
+    supersteps: optional(z.array(Superstep)),
+    ttl: optional(TtlRequest),
+  })
+  .meta({ id: "ThreadCreate" });
+export type ThreadCreate = z.infer<typeof ThreadCreate>;
+
+export const ThreadPatch = z
+  .object({ metadata: optional(JsonObject), ttl: optional(TtlRequest) })
+  .meta({ id: "ThreadPatch" });
+export type ThreadPatch = z.infer<typeof ThreadPatch>;
+
+export const ThreadCount = z
+  .object({ metadata: optional(JsonObject), values: optional(JsonObject), status: optional(ThreadStatus) })
+  .meta({ id: "ThreadCountRequest" });
+
+export const ThreadSearch = ThreadCount.extend({
+  ...PageFields,
+  ids: optional(z.array(Id).max(1000)),
+  sort_by: optional(z.enum(["thread_id", "status", "created_at", "updated_at", "state_updated_at"])),
+  sort_order: optional(SortOrder),
+  select: optional(z.array(Thread.keyof())),
+  extract: optional(z.record(z.string(), z.string())).meta({
+    description: 'Alias to path, answered in `extracted`: {"last": "values.messages[-1]"}. At most 10.',
+  }),
+}).meta({ id: "ThreadSearchRequest" });
+
+export const ThreadPrune = z
+  .object({ thread_ids: z.array(Id).max(1000), strategy: withDefault(TtlStrategy, "delete") })
+  .meta({ id: "ThreadPruneRequest" });
+export const ThreadPruned = z.object({ pruned_count: z.int() }).meta({ id: "ThreadPruneResponse" });

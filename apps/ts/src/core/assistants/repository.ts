@@ -1,5 +1,5 @@
-import type { Assistant } from "#schemas/assistants";
 import type { AuthScope } from "#core/identity/scope";
+import type { Assistant } from "#schemas/assistants";
 import type { JsonObject, Page, PageQuery, RunConfig } from "#schemas/common";
 
 export interface NewAssistant {

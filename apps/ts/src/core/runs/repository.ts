@@ -21,6 +21,8 @@ export interface RunRecord extends Run {
   max_attempts: number;
   /** Epoch of the lane in the current or last attempt; 0 before the first. */
   epoch: number;
+  /** Epoch of the first attempt, 0 before it. A released run gets its attempt back, but not this: it has run before. */
+  first_epoch: number;
   cancel_action: "interrupt" | "rollback" | null;
   /** Head of the thread (in the run's scope) when the first attempt began; null on an empty thread. */
   base_checkpoint_id: string | null;

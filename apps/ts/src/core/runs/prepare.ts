@@ -1,0 +1,161 @@
+import type { GroupCommit } from "#core/checkpoints/group-commit";
+import { createSaver } from "#core/checkpoints/saver";
+import { bindGraph } from "#core/graphs/bind";
+import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/registry";
+import type { AuthScope } from "#core/identity/scope";
+import type { Storage } from "#core/storage";
+import { ScopedStore } from "#core/store/langgraph-store";
+import type { FeedHub } from "#core/streams/hub";
+import type { JsonObject } from "#schemas/common";
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { RunHandle } from "./control.ts";
+import type { RunKwargs } from "./create.ts";
+import { type Recovery, recover } from "./recover.ts";
+import { TransientSaver } from "./transient-saver.ts";
+
+/** What the engine needs of its surroundings. */
+export interface RunEnvironment {
+  storage: Storage;
+  graphs: GraphRegistry;
+  commits: GroupCommit;
+  hub: FeedHub;
+  logger: Logger;
+  /** Aborted when the process gives up waiting (second deadline of a shutdown). */
+  stopping: AbortSignal;
+  delay(ms: number): Promise<void>;
+  /** Version of langgraph and of this server, told to graphs in their run metadata. */
+  facts: { langgraphVersion: string };
+}
+
+/** Everything needed to call the graph, or to know that it must not be called. */
+export interface Prepared {
+  graph: GraphLike;
+  toolkit: GraphToolkit;
+  saver: { idle(): Promise<void>; close(reason: unknown): void };
+  checkpointScope: string;
+  recovery: Recovery | "first";
+  input: unknown;
+  options: JsonObject;
+}
+
+/** Where a run's checkpoints live: the thread itself, or the assistant's own lineage on it (DESIGN §7). */
+export function checkpointScopeOf(isolation: "thread" | "assistant", assistantId: string): string {
+  return isolation === "assistant" ? `assistant:${assistantId}` : "";
+}
+
+const NOTHING_IN_FLIGHT = { idle: async () => undefined, close: () => undefined };
+
+export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promise<Prepared> {
+  const { run, fence } = handle;
+  const kwargs = run.kwargs as unknown as RunKwargs;
+  const scope: AuthScope = { tenant: run.tenant, owner: run.owner, permissions: [], filters: undefined };
+  const info = env.graphs.find(run.graph_id);
+  const checkpointScope = checkpointScopeOf(info?.isolation ?? "thread", run.assistant_id);
+  const configurable = configurableOf(handle, kwargs);
+  const shared = await env.graphs.build(run.graph_id, {
+    accessContext: "threads.create_run",
+    config: { ...kwargs.config, configurable },
+    context: kwargs.context,
+  });
+  const toolkit = env.graphs.toolkit(run.graph_id);
+  const store = new ScopedStore({ items: env.storage.store, scope });
+  const durable = kwargs.transient
+    ? undefined
+    : createSaver({
+        repository: env.storage.checkpoints,
+        commits: env.commits,
+        scope,
+        fence,
+        checkpointScope,
+        serde: toolkit.serde,
+        runId: run.run_id,
+        onLost: (error) => handle.abort(error as Error),
+      });
+  const graph = bindGraph(shared, { checkpointer: durable ?? new TransientSaver(), store });
+  const recovery =
+    run.epoch > run.first_epoch && durable !== undefined
+      ? await recover({ run, kwargs, fence, checkpoints: env.storage.checkpoints, scope, checkpointScope, graph })
+      : "first";
+  const control = toolkit.RunControl === undefined ? undefined : new toolkit.RunControl();
+  if (control !== undefined) handle.attach(control);
+  const goesOn = recovery === "continue";
+  return {
+    graph,
+    toolkit,
+    saver: durable ?? NOTHING_IN_FLIGHT,
+    checkpointScope,
+    recovery,
+    input: goesOn ? null : inputOf(kwargs, toolkit),
+    options: {
+      ...optionsOf(handle, kwargs, env),
+      configurable: goesOn ? withoutFork(configurable) : configurable,
+      ...(control !== undefined && { control }),
+    },
+  };
+}
+
+/** Server-set keys win over whatever the request says (DESIGN §6). */
+function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
+  const { run } = handle;
+  const { thread_id: _thread, checkpoint_ns: ns, ...asked } = kwargs.config.configurable ?? {};
+  return {
+    ...asked,
+    ...(ns ? { checkpoint_ns: ns } : {}),
+    run_id: run.run_id,
+    thread_id: run.thread_id,
+    graph_id: run.graph_id,
+    assistant_id: run.assistant_id,
+    user_id: run.owner,
+    owner: run.owner,
+    langgraph_auth_user_id: run.owner,
+    langgraph_request_id: kwargs.request_id,
+    ...(kwargs.strict_resume === true && { __pregel_strict_resume: true }),
+  };
+}
+
+/** The run has moved on from the checkpoint it was forked from. */
+function withoutFork(configurable: JsonObject): JsonObject {
+  const { checkpoint_id: _id, checkpoint_ns: _ns, checkpoint_map: _map, ...rest } = configurable;
+  return rest;
+}
+
+function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): JsonObject {
+  const { run, signal } = handle;
+  const { config } = kwargs;
+  return {
+    runId: run.run_id,
+    signal,
+    durability: run.durability,
+    metadata: {
+      ...config.metadata,
+      ...run.metadata,
+      run_id: run.run_id,
+      thread_id: run.thread_id,
+      run_attempt: run.attempt,
+      langgraph_version: env.facts.langgraphVersion,
+      langgraph_host: "self-hosted",
+      langgraph_plan: "developer",
+    },
+    ...(config.tags !== undefined && { tags: config.tags }),
+    ...(config.recursion_limit !== undefined && { recursionLimit: config.recursion_limit }),
+    ...(kwargs.context !== undefined && { context: kwargs.context }),
+    ...(kwargs.interrupt_before !== undefined && { interruptBefore: kwargs.interrupt_before }),
+    ...(kwargs.interrupt_after !== undefined && { interruptAfter: kwargs.interrupt_after }),
+  };
+}
+
+/** A command wins over input (contract §5); it must be of the graph's own copy of langgraph (engine-traps §5). */
+function inputOf(kwargs: RunKwargs, toolkit: GraphToolkit): unknown {
+  const { command } = kwargs;
+  if (command == null) return kwargs.input;
+  const goto = command.goto == null ? undefined : [command.goto].flat().map((target) => gotoOf(target, toolkit));
+  return new toolkit.Command({
+    ...(command.update != null && { update: command.update }),
+    ...(command.resume !== undefined && { resume: command.resume }),
+    ...(goto !== undefined && { goto }),
+  });
+}
+
+function gotoOf(target: string | { node: string; input?: unknown }, toolkit: GraphToolkit): unknown {
+  return typeof target === "string" ? target : new toolkit.Send(target.node, target.input);
+}

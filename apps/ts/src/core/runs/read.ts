@@ -1,0 +1,142 @@
+import { RuntimeError } from "#core/errors";
+import type { AuthScope } from "#core/identity/scope";
+import type { EventId } from "#core/streams/events";
+import { frameOf } from "#core/streams/events";
+import type { RunFeed } from "#core/streams/feed";
+import type { ReaderFilter } from "#core/streams/modes";
+import { readEnded, readLive, type ReadRequest } from "#core/streams/reader";
+import type { RunKwargs } from "./create.ts";
+import { resultFromLog } from "./outcome.ts";
+import type { RunEnvironment } from "./prepare.ts";
+import type { RunRecord } from "./repository.ts";
+
+const RESULT_ROWS = 10_000;
+
+export interface JoinRequest extends ReaderFilter {
+  from: "start" | "now" | EventId;
+  endEvent: boolean;
+  signal: AbortSignal;
+}
+
+/** A run to read; with its feed where the caller has it from the run's creation. */
+export interface Readable {
+  run: RunRecord;
+  feed?: RunFeed | undefined;
+}
+
+/** The stream closes without an end: the server drains, the client is to come back (DESIGN §5). */
+export class StreamSuspended extends Error {
+  override readonly name = "StreamSuspended";
+  constructor() {
+    super("The server is draining; reconnect to go on");
+  }
+}
+
+/** Reads runs: their events as they come or as they were kept, and what they came to. */
+export class RunReader {
+  readonly #env: RunEnvironment;
+
+  constructor(env: RunEnvironment) {
+    this.#env = env;
+  }
+
+  /**
+   * Frames of a run, whatever has become of it: live, kept in the log, or only its final state. Ends when the run ends;
+   * throws nothing for a suspended one, the stream just closes.
+   */
+  async *frames(scope: AuthScope, { run, feed }: Readable, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
+    const modes = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
+    const filtered: ReadRequest & { signal: AbortSignal } = { ...request, modes: request.modes ?? modes };
+    const source = { log: this.#env.storage.events, scope, run };
+    const found = feed === undefined ? await this.#attach(scope, run) : { feed };
+    if (found.feed !== undefined) {
+      yield* readLive(found.feed, source, filtered);
+      return;
+    }
+    let any = false;
+    for await (const frames of readEnded(source, filtered)) {
+      any = true;
+      yield frames;
+    }
+    if (!any) yield* this.#epilogue(scope, found.run, request);
+  }
+
+  /** JSON text of the wait body, once the run is over. Throws StreamSuspended when the server drains first. */
+  async result(scope: AuthScope, { run, feed }: Readable, signal: AbortSignal): Promise<string> {
+    const found = feed === undefined ? await this.#attach(scope, run) : { feed };
+    if (found.feed === undefined) return this.#resultOf(scope, found.run);
+    await ended(found.feed, signal);
+    if (found.feed.result !== undefined) return found.feed.result.body;
+    if (signal.aborted) return "{}";
+    throw new StreamSuspended();
+  }
+
+  /** JSON text of a thread's values; "{}" when it has none or is hidden. */
+  async storedValues(scope: AuthScope, threadId: string): Promise<string> {
+    const thread = await this.#env.storage.threads.find(scope, threadId);
+    return thread?.values == null ? "{}" : JSON.stringify(thread.values);
+  }
+
+  /**
+   * The feed of a run that is not over, made if this process has none yet; else the run as it ended. Asked again after
+   * the feed exists, because the run may have ended between the two.
+   */
+  async #attach(scope: AuthScope, run: RunRecord): Promise<{ feed: RunFeed } | { feed: undefined; run: RunRecord }> {
+    const known = this.#env.hub.find(run.run_id);
+    if (known !== undefined) return { feed: known };
+    if (isOver(run)) return { feed: undefined, run };
+    const feed = this.#env.hub.open(run.run_id);
+    const now = await this.#env.storage.runs.find(scope, run.run_id);
+    if (now !== undefined && !isOver(now)) return { feed };
+    this.#env.hub.drop(run.run_id);
+    if (now === undefined) throw new RuntimeError("not_found", `Run ${run.run_id} not found`);
+    return { feed: undefined, run: now };
+  }
+
+  async #resultOf(scope: AuthScope, run: RunRecord): Promise<string> {
+    const rows = await this.#env.storage.events.read(scope, {
+      thread_id: run.thread_id,
+      run_id: run.run_id,
+      modes: ["values"],
+      limit: RESULT_ROWS,
+    });
+    return resultFromLog(rows, run.error) ?? (await this.storedValues(scope, run.thread_id));
+  }
+
+  /** Nothing of the run's log is left, or nothing after the reader's position: its final state, and that it is over. */
+  async *#epilogue(scope: AuthScope, run: RunRecord, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
+    const { run_id, thread_id, attempt } = run;
+    const say = (mode: string, data: string) =>
+      frameOf({ epoch: run.epoch, n: null, runId: run_id, ns: "", mode, at: Date.now(), data });
+    const end = request.endEvent ? [say("end", "null")] : [];
+    if (typeof request.from === "object" && run.logged && run.epoch <= request.from.epoch) {
+      // The reader has seen everything that there was.
+      yield end;
+      return;
+    }
+    const metadata = say("metadata", JSON.stringify({ run_id, attempt, thread_id }));
+    if (run.error !== null) yield [metadata, say("error", JSON.stringify(run.error))];
+    else yield [metadata, say("values", await this.#resultOf(scope, run)), ...end];
+  }
+}
+
+export function isOver(run: RunRecord): boolean {
+  return run.status !== "pending" && run.status !== "running";
+}
+
+function ended(feed: RunFeed, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    let forget = () => {};
+    const check = () => {
+      if (feed.state === "open" && !signal.aborted) {
+        forget = feed.onChange(check);
+        return;
+      }
+      forget();
+      signal.removeEventListener("abort", check);
+      resolve();
+    };
+    signal.addEventListener("abort", check);
+    check();
+  });
+}

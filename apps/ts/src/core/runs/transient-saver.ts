@@ -1,0 +1,117 @@
+import {
+  BaseCheckpointSaver,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointPendingWrite,
+  type CheckpointTuple,
+  compareWritesSortKeys,
+  copyCheckpoint,
+  type PendingWrite,
+  WRITES_IDX_MAP,
+  writesSortKey,
+} from "@langchain/langgraph-checkpoint";
+
+interface Config {
+  configurable?: Record<string, unknown>;
+}
+
+interface Entry {
+  checkpoint: Checkpoint;
+  metadata: CheckpointMetadata;
+  parentId: string | undefined;
+}
+
+interface Write {
+  taskId: string;
+  idx: number;
+  path: string;
+  channel: string;
+  value: unknown;
+}
+
+/**
+ * State of one stateless run, for as long as it runs: `interrupt()` and subgraphs work, nothing is serialised, nothing
+ * survives (DESIGN §8.9). Values are held by reference, as LangGraph's own channels hold them.
+ */
+export class TransientSaver extends BaseCheckpointSaver {
+  readonly #spaces = new Map<string, Map<string, Entry>>();
+  /** By namespace and checkpoint id; apart from the entries, because writes may arrive before their checkpoint. */
+  readonly #writes = new Map<string, Map<string, Write>>();
+
+  override async getTuple(config: Config): Promise<CheckpointTuple | undefined> {
+    const { ns, id } = address(config);
+    const space = this.#spaces.get(ns);
+    const key = id ?? newest(space);
+    const entry = key === undefined ? undefined : space?.get(key);
+    return entry && this.#tuple(config, { ns, entry });
+  }
+
+  override async *list(config: Config, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    const { ns, id } = address(config);
+    const before = options?.before === undefined ? undefined : address(options.before).id;
+    let left = options?.limit ?? Number.POSITIVE_INFINITY;
+    const entries = [...(this.#spaces.get(ns)?.values() ?? [])];
+    entries.sort((a, b) => (a.checkpoint.id < b.checkpoint.id ? 1 : -1));
+    for (const entry of entries) {
+      if (id !== undefined && entry.checkpoint.id !== id) continue;
+      if (before !== undefined && entry.checkpoint.id >= before) continue;
+      if (left-- <= 0) return;
+      yield this.#tuple(config, { ns, entry });
+    }
+  }
+
+  override async put(config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata, _versions?: ChannelVersions) {
+    const { ns, id } = address(config);
+    const space = this.#spaces.get(ns) ?? new Map<string, Entry>();
+    this.#spaces.set(ns, space);
+    space.set(checkpoint.id, { checkpoint: copyCheckpoint(checkpoint), metadata, parentId: id });
+    return { configurable: { ...config.configurable, checkpoint_ns: ns, checkpoint_id: checkpoint.id } };
+  }
+
+  override async putWrites(config: Config, writes: PendingWrite[], taskId: string, taskPath = ""): Promise<void> {
+    const { ns, id } = address(config);
+    const place = `${ns} ${id}`;
+    const kept = this.#writes.get(place) ?? new Map<string, Write>();
+    this.#writes.set(place, kept);
+    writes.forEach(([channel, value], position) => {
+      const idx = WRITES_IDX_MAP[channel] ?? position;
+      const key = `${taskId},${idx}`;
+      // A special write replaces the earlier one; an ordinary write of a finished task stands.
+      if (idx < 0 || !kept.has(key)) kept.set(key, { taskId, idx, path: taskPath, channel, value });
+    });
+  }
+
+  override async deleteThread(_threadId: string): Promise<void> {
+    this.#spaces.clear();
+    this.#writes.clear();
+  }
+
+  #tuple(config: Config, { ns, entry }: { ns: string; entry: Entry }): CheckpointTuple {
+    const base = { ...config.configurable, checkpoint_ns: ns };
+    const writes = [...(this.#writes.get(`${ns} ${entry.checkpoint.id}`)?.values() ?? [])].sort((a, b) =>
+      compareWritesSortKeys(writesSortKey(a.path, a.taskId, a.idx), writesSortKey(b.path, b.taskId, b.idx)),
+    );
+    const { parentId } = entry;
+    return {
+      config: { configurable: { ...base, checkpoint_id: entry.checkpoint.id } },
+      // Channels take the values over and may fill the object; the stored one stays as it was put.
+      checkpoint: copyCheckpoint(entry.checkpoint),
+      metadata: entry.metadata,
+      pendingWrites: writes.map((w): CheckpointPendingWrite => [w.taskId, w.channel, w.value]),
+      ...(parentId !== undefined && { parentConfig: { configurable: { ...base, checkpoint_id: parentId } } }),
+    };
+  }
+}
+
+function address(config: Config): { ns: string; id: string | undefined } {
+  const { checkpoint_ns: ns, checkpoint_id: id } = config.configurable ?? {};
+  return { ns: typeof ns === "string" ? ns : "", id: typeof id === "string" && id !== "" ? id : undefined };
+}
+
+function newest(space: Map<string, Entry> | undefined): string | undefined {
+  let found: string | undefined;
+  for (const id of space?.keys() ?? []) if (found === undefined || id > found) found = id;
+  return found;
+}

@@ -1,0 +1,143 @@
+import { compareIds, type EventId, type RunEvent } from "./events.ts";
+
+/** What a finished run leaves to those who waited for it: JSON text of the `wait` body (contract §5.1). */
+export interface RunResult {
+  body: string;
+}
+
+const MAX_EVENTS = 2048;
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The live events of one run in this process: appended by the executor, read by any number of readers that each hold
+ * only a position. Old events leave the ring when it is full; a reader that is behind takes them from the durable log.
+ *
+ *   waiting --begin--> running --finish--> ended
+ *                        |  ^                ^
+ *                 suspend|  |begin           |(reader arrives late: the log answers)
+ *                        v  |
+ *                     suspended (drain, lost lease: streams close without `end`, clients come back)
+ */
+export class RunFeed {
+  readonly runId: string;
+  readonly #waiters = new Set<() => void>();
+  #events: RunEvent[] = [];
+  #base = 0;
+  #bytes = 0;
+  #state: "open" | "ended" | "suspended" = "open";
+  #result: RunResult | undefined;
+  #scheduled = false;
+  /** Highest id that the log is known to hold; events up to it may leave the ring. */
+  #durable: EventId | undefined;
+  readers = 0;
+
+  constructor(runId: string) {
+    this.runId = runId;
+  }
+
+  get state(): "open" | "ended" | "suspended" {
+    return this.#state;
+  }
+
+  get result(): RunResult | undefined {
+    return this.#result;
+  }
+
+  /** Position of the next event to come. */
+  get end(): number {
+    return this.#base + this.#events.length;
+  }
+
+  /** Position of the oldest event still here. */
+  get start(): number {
+    return this.#base;
+  }
+
+  /** First kept event of the ring that has an id, and its position. */
+  get firstId(): EventId | undefined {
+    const first = this.#events.find((event) => event.n !== null);
+    return first && { epoch: first.epoch, n: first.n as number };
+  }
+
+  append(event: RunEvent): void {
+    this.#events.push(event);
+    this.#bytes += event.data.length;
+    if (this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#trim();
+    this.#wakeSoon();
+  }
+
+  markDurable(id: EventId): void {
+    this.#durable = id;
+  }
+
+  /** Events from a position on; fewer than asked when the ring no longer holds them (see `start`). */
+  slice(position: number): RunEvent[] {
+    return this.#events.slice(Math.max(0, position - this.#base));
+  }
+
+  /** Position of the first event after an id; undefined when older events may have left the ring. */
+  positionAfter(id: EventId): number | undefined {
+    const index = this.#events.findIndex(
+      (event) => event.n !== null && compareIds({ epoch: event.epoch, n: event.n }, id) > 0,
+    );
+    const first = this.firstId;
+    const covered = first !== undefined && compareIds(first, id) <= 0;
+    if (!covered) return undefined;
+    return index < 0 ? this.end : this.#base + index;
+  }
+
+  finish(result: RunResult): void {
+    this.#state = "ended";
+    this.#result = result;
+    this.#wake();
+  }
+
+  suspend(): void {
+    this.#state = "suspended";
+    this.#wake();
+  }
+
+  reopen(): void {
+    if (this.#state === "suspended") this.#state = "open";
+  }
+
+  /** Calls back once at the next change; the returned function forgets the wait. */
+  onChange(wake: () => void): () => void {
+    this.#waiters.add(wake);
+    return () => void this.#waiters.delete(wake);
+  }
+
+  /** Readers are woken once per turn of the loop, so that a burst of tokens is one write to each socket. */
+  #wakeSoon(): void {
+    if (this.#scheduled || this.#waiters.size === 0) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#wake();
+    });
+  }
+
+  #wake(): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const wake of waiters) wake();
+  }
+
+  /** Drops the older half as far as the log holds it; what has no id was for live eyes only. */
+  #trim(): void {
+    const half = this.#events.length >> 1;
+    let drop = 0;
+    while (drop < half) {
+      const event = this.#events[drop] as RunEvent;
+      if (event.n !== null) {
+        if (this.#durable === undefined || compareIds({ epoch: event.epoch, n: event.n }, this.#durable) > 0) break;
+      }
+      this.#bytes -= event.data.length;
+      drop++;
+    }
+    if (drop > 0) {
+      this.#events = this.#events.slice(drop);
+      this.#base += drop;
+    }
+  }
+}

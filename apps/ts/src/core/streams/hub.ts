@@ -1,0 +1,53 @@
+import { RunFeed } from "./feed.ts";
+
+/**
+ * The feeds of this process, by run. A feed exists while its run is queued or running here, or somebody reads it; what
+ * came before or after is in the durable log.
+ */
+export class FeedHub {
+  readonly #feeds = new Map<string, RunFeed>();
+  readonly #threads = new Map<string, Set<(feed: RunFeed) => void>>();
+
+  /** The feed of a run that is about to be created or executed. */
+  open(runId: string): RunFeed {
+    let feed = this.#feeds.get(runId);
+    if (feed === undefined) {
+      feed = new RunFeed(runId);
+      this.#feeds.set(runId, feed);
+    }
+    return feed;
+  }
+
+  find(runId: string): RunFeed | undefined {
+    return this.#feeds.get(runId);
+  }
+
+  /** Forgets a feed whose run is over or never came to be; readers that hold it go on reading it. */
+  drop(runId: string): void {
+    this.#feeds.delete(runId);
+  }
+
+  /** Tells the thread's watchers that an attempt of a run begins. */
+  announce(threadId: string, feed: RunFeed): void {
+    for (const listener of this.#threads.get(threadId) ?? []) listener(feed);
+  }
+
+  watchThread(threadId: string, listener: (feed: RunFeed) => void): () => void {
+    const listeners = this.#threads.get(threadId) ?? new Set();
+    listeners.add(listener);
+    this.#threads.set(threadId, listeners);
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#threads.delete(threadId);
+    };
+  }
+
+  /** Closes every open stream without `end`: the clients reconnect (drain). */
+  suspendAll(): void {
+    for (const feed of this.#feeds.values()) feed.suspend();
+  }
+
+  get size(): number {
+    return this.#feeds.size;
+  }
+}

@@ -1,0 +1,43 @@
+/** What a client may ask for (contract §8). `messages-tuple` is LangGraph's `messages`; `messages` is its older form. */
+export const STREAM_MODES = [
+  "values",
+  "updates",
+  "messages-tuple",
+  "messages",
+  "custom",
+  "events",
+  "debug",
+  "tasks",
+  "checkpoints",
+  "tools",
+] as const;
+export type StreamMode = (typeof STREAM_MODES)[number];
+
+/** Modes of langgraph itself that must run so that the asked ones can be served. `values` is always among them. */
+export function graphModes(asked: readonly StreamMode[]): string[] {
+  const modes = new Set<string>(["values"]);
+  for (const mode of asked) {
+    if (mode === "messages-tuple" || mode === "messages") modes.add("messages");
+    else if (mode !== "events") modes.add(mode);
+  }
+  return [...modes];
+}
+
+const ALWAYS = new Set(["metadata", "error", "end"]);
+
+/** Which events of a run's log a reader gets. */
+export interface ReaderFilter {
+  /** Undefined: all that the run was started with. */
+  modes?: ReadonlySet<string> | undefined;
+  /** Exactly these namespaces ("" is the root); undefined: all. */
+  namespaces?: ReadonlySet<string> | undefined;
+}
+
+export function passes(filter: ReaderFilter, event: { mode: string; ns: string; data: string }): boolean {
+  if (ALWAYS.has(event.mode)) return true;
+  if (filter.namespaces !== undefined && !filter.namespaces.has(event.ns)) return false;
+  if (filter.modes === undefined || filter.modes.has(event.mode)) return true;
+  if (event.mode.startsWith("messages")) return filter.modes.has("messages") || filter.modes.has("messages-tuple");
+  // An interrupt is never hidden: without `updates` it is seen as `values` (contract §8).
+  return event.mode === "values" && !filter.modes.has("updates") && event.data.startsWith('{"__interrupt__":[{');
+}

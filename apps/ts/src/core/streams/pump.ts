@@ -1,0 +1,126 @@
+import type { GraphLike } from "#core/graphs/registry";
+import { encodeJson, encodeMessageTuple } from "#core/graphs/wire";
+import type { JsonObject } from "#schemas/common";
+import type { Interrupt } from "#schemas/threads";
+import { checkpointToWire, debugToWire } from "./checkpoint-events.ts";
+import type { RunEmitter } from "./emitter.ts";
+import { LegacyMessages } from "./legacy-messages.ts";
+import { graphModes, type StreamMode } from "./modes.ts";
+
+export interface PumpCall {
+  graph: GraphLike;
+  input: unknown;
+  /** Options for graph.stream besides streamMode and subgraphs. */
+  options: JsonObject;
+  modes: readonly StreamMode[];
+  subgraphs: boolean;
+  runId: string;
+}
+
+/** What the graph left behind, seen from its root `values` events. */
+export interface PumpResult {
+  /** Last full state; undefined when none was emitted. */
+  values: unknown;
+  interrupts: Interrupt[];
+  /** Stopped before or after a node by configuration. */
+  breakpoint: boolean;
+}
+
+/**
+ * Owns the graph's iterator and drains it into the emitter; HTTP only ever reads the feed (engine-traps, rule 7).
+ * `result` is filled as the events come, so it is valid after a throw too.
+ */
+export class Pump {
+  readonly #call: PumpCall;
+  readonly #emitter: RunEmitter;
+  readonly #asked: ReadonlySet<StreamMode>;
+  readonly #legacy: LegacyMessages | undefined;
+  readonly result: PumpResult = { values: undefined, interrupts: [], breakpoint: false };
+  #encoded: { values: unknown; text: string } | undefined;
+
+  constructor(call: PumpCall, emitter: RunEmitter) {
+    this.#call = call;
+    this.#emitter = emitter;
+    this.#asked = new Set(call.modes);
+    // When both are asked for only tuples are sent, as the official server does.
+    const legacy = this.#asked.has("messages") && !this.#asked.has("messages-tuple");
+    this.#legacy = legacy ? new LegacyMessages((mode, ns, data) => emitter.emit(mode, ns, data)) : undefined;
+  }
+
+  async run(): Promise<void> {
+    const { graph, input, options, modes, subgraphs } = this.#call;
+    const streamOptions = { ...options, streamMode: graphModes(modes), subgraphs };
+    if (this.#asked.has("events")) await this.#runEvents(streamOptions);
+    else for await (const chunk of await graph.stream(input, streamOptions)) this.#chunk(chunk);
+    this.#legacy?.complete();
+  }
+
+  /** JSON text of the last full state; undefined when there was none. */
+  valuesText(): string | undefined {
+    const { values } = this.result;
+    if (values === undefined) return undefined;
+    return this.#encoded?.values === values ? this.#encoded.text : encodeJson(values);
+  }
+
+  /** LangChain's own event stream, which carries the graph's chunks inside; slower, so only for mode `events`. */
+  async #runEvents(options: JsonObject): Promise<void> {
+    const { graph, input, runId } = this.#call;
+    for await (const event of graph.streamEvents(input, { ...options, version: "v2" })) {
+      if (event.tags?.includes("langsmith:hidden")) continue;
+      this.#emitter.emit("events", "", encodeJson(event));
+      if (event.event === "on_chain_stream" && event.run_id === runId) this.#chunk(event.data.chunk);
+    }
+  }
+
+  #chunk(chunk: unknown[]): void {
+    const [path, mode, payload] = this.#call.subgraphs
+      ? (chunk as [string[], string, unknown])
+      : ([[], chunk[0], chunk[1]] as [string[], string, unknown]);
+    const ns = path.length === 0 ? "" : path.join("|");
+    if (mode === "values") this.#values(ns, payload);
+    else if (mode === "messages") this.#message(ns, payload as [unknown, JsonObject]);
+    else if (this.#asked.has(mode as StreamMode) && this.#emitter.watched) {
+      this.#legacy?.step(mode);
+      this.#emitter.emit(mode, ns, encodeEvent(mode, payload));
+    }
+  }
+
+  #values(ns: string, payload: unknown): void {
+    const interrupts = interruptsOf(payload);
+    if (ns === "") this.#remember(payload, interrupts);
+    const asked = this.#asked.has("values");
+    // Without `values` and `updates` an interrupt is still shown, but a breakpoint's empty list is not.
+    const forced = !asked && !this.#asked.has("updates") && ns === "" && interrupts !== undefined && interrupts.length > 0;
+    if ((asked || forced) && this.#emitter.watched) {
+      this.#legacy?.complete();
+      const text = encodeJson(payload);
+      if (ns === "" && interrupts === undefined) this.#encoded = { values: payload, text };
+      this.#emitter.emit("values", ns, text);
+    }
+  }
+
+  #remember(payload: unknown, interrupts: Interrupt[] | undefined): void {
+    if (interrupts === undefined) this.result.values = payload;
+    else if (interrupts.length === 0) this.result.breakpoint = true;
+    else this.result.interrupts.push(...interrupts);
+  }
+
+  #message(ns: string, [message, metadata]: [unknown, JsonObject]): void {
+    if (!this.#emitter.watched) return;
+    if (this.#legacy !== undefined) this.#legacy.add(ns, message, metadata);
+    else this.#emitter.emit("messages", ns, encodeMessageTuple(message, metadata));
+  }
+}
+
+function encodeEvent(mode: string, payload: unknown): string {
+  if (mode === "checkpoints") return encodeJson(checkpointToWire(payload as JsonObject));
+  if (mode === "debug") return encodeJson(debugToWire(payload as JsonObject));
+  return encodeJson(payload);
+}
+
+/** The interrupts of a payload that holds nothing else (how langgraph tells of them), else undefined. */
+export function interruptsOf(payload: unknown): Interrupt[] | undefined {
+  if (typeof payload !== "object" || payload === null || !("__interrupt__" in payload)) return undefined;
+  const { __interrupt__: interrupts } = payload;
+  return Array.isArray(interrupts) ? (interrupts as Interrupt[]) : undefined;
+}

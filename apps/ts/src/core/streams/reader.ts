@@ -1,0 +1,116 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { RunRecord } from "#core/runs/repository";
+import { compareIds, type EventId, frameOf, type RunEvent, START } from "./events.ts";
+import type { RunFeed } from "./feed.ts";
+import { passes, type ReaderFilter } from "./modes.ts";
+import type { EventRepository } from "./repository.ts";
+
+const PAGE = 500;
+
+export interface ReadRequest extends ReaderFilter {
+  /** "start": everything kept; "now": only what comes; an id: what comes after it. */
+  from: "start" | "now" | EventId;
+  /** Whether to send `event: end` (FRACTAL_STREAM_END_EVENT). */
+  endEvent: boolean;
+}
+
+export interface ReaderSource {
+  log: EventRepository;
+  scope: AuthScope;
+  run: Pick<RunRecord, "run_id" | "thread_id">;
+}
+
+/**
+ * Frames of a live run, in batches: first what the log or the ring holds after the position asked for, then what comes,
+ * until the run ends, is suspended, or the reader leaves. No id is sent twice and none is skipped.
+ */
+export async function* readLive(
+  feed: RunFeed,
+  source: ReaderSource,
+  request: ReadRequest & { signal: AbortSignal },
+): AsyncGenerator<Uint8Array[]> {
+  feed.readers++;
+  try {
+    // Taken before the first await: whatever is appended meanwhile is met at or after this position.
+    let position = request.from === "now" ? feed.end : feed.start;
+    let last = START;
+    if (request.from !== "now") {
+      const after = request.from === "start" ? START : request.from;
+      const known = feed.positionAfter(after);
+      last = after;
+      if (known !== undefined) position = known;
+      else last = yield* replay(source, request, { after, before: feed.firstId });
+    }
+    while (!request.signal.aborted) {
+      if (position < feed.start) last = yield* replay(source, request, { after: last, before: feed.firstId });
+      const { state } = feed;
+      const events = feed.slice(position);
+      position = feed.end;
+      const frames: Uint8Array[] = [];
+      for (const event of events) {
+        if (event.n !== null) {
+          const id = { epoch: event.epoch, n: event.n };
+          if (compareIds(id, last) <= 0) continue;
+          last = id;
+        }
+        if (shown(event, request)) frames.push(frameOf(event));
+      }
+      if (frames.length > 0) yield frames;
+      else if (state !== "open") return;
+      else await nextChange(feed, request.signal);
+    }
+  } finally {
+    feed.readers--;
+  }
+}
+
+/** Resolves when the feed changes or the reader leaves. */
+function nextChange(feed: RunFeed, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      forget();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const forget = feed.onChange(done);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
+
+/** Frames of a run that is over, from the log; empty when nothing after the position is kept. */
+export async function* readEnded(source: ReaderSource, request: ReadRequest): AsyncGenerator<Uint8Array[]> {
+  if (request.from === "now") return;
+  yield* replay(source, request, { after: request.from === "start" ? START : request.from, before: undefined });
+}
+
+async function* replay(
+  source: ReaderSource,
+  request: ReadRequest,
+  range: { after: EventId; before: EventId | undefined },
+): AsyncGenerator<Uint8Array[], EventId> {
+  let last = range.after;
+  for (;;) {
+    const rows = await source.log.read(source.scope, {
+      thread_id: source.run.thread_id,
+      run_id: source.run.run_id,
+      after: last,
+      limit: PAGE,
+    });
+    const frames: Uint8Array[] = [];
+    for (const row of rows) {
+      if (range.before !== undefined && compareIds(row, range.before) >= 0) break;
+      last = { epoch: row.epoch, n: row.n };
+      const event: RunEvent = { ...row, runId: row.run_id };
+      if (shown(event, request)) frames.push(frameOf(event));
+    }
+    if (frames.length > 0) yield frames;
+    if (rows.length < PAGE || (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0)) {
+      return last;
+    }
+  }
+}
+
+function shown(event: RunEvent, request: ReadRequest): boolean {
+  if (event.mode === "end") return request.endEvent;
+  return passes(request, event);
+}

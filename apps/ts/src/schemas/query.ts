@@ -1,0 +1,55 @@
+import { z } from "@hono/zod-openapi";
+
+const TRUE = new Set(["1", "true", "yes"]);
+const FALSE = new Set(["0", "false", "no"]);
+
+/** A boolean in a query string: 1/0, true/false, yes/no, any case (contract §1). Absent stays undefined. */
+export function queryFlag() {
+  return z
+    .preprocess((value) => {
+      const word = typeof value === "string" ? value.toLowerCase() : value;
+      if (TRUE.has(word as string)) return true;
+      return FALSE.has(word as string) ? false : value;
+    }, z.boolean({ error: "must be true or false" }).optional())
+    .meta({ type: "boolean" });
+}
+
+/** A whole number in a query string, from `min` to `max`. Absent stays undefined. */
+export function queryInt(min: number, max: number = Number.MAX_SAFE_INTEGER) {
+  return z
+    .preprocess(
+      (value) => (typeof value === "string" && /^-?\d{1,15}$/.test(value) ? Number(value) : value),
+      z
+        .int({ error: (issue) => (issue.code === "invalid_type" ? "must be a whole number" : undefined) })
+        .min(min)
+        .max(max)
+        .optional(),
+    )
+    .meta({ type: "integer", minimum: min, ...(max < Number.MAX_SAFE_INTEGER ? { maximum: max } : {}) });
+}
+
+/**
+ * A list in a query string. All spellings that clients use: repeated keys, a JSON array of strings, a comma list, one
+ * value (contract §1). Absent stays undefined.
+ * @param item Schema of one entry, over strings.
+ */
+export function queryList<T extends z.ZodType<string>>(item: T) {
+  return z.preprocess(splitList, z.array(item).optional()).meta({
+    type: "array",
+    items: { type: "string", ...(item instanceof z.ZodEnum ? { enum: item.options } : {}) },
+    param: { style: "form", explode: true },
+  });
+}
+
+function splitList(value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  if (value.trimStart().startsWith("[")) {
+    try {
+      return JSON.parse(value);
+    } catch {
+      // Not an array after all: each part is then judged by the item's own schema.
+      return value.split(",");
+    }
+  }
+  return value.split(",");
+}
