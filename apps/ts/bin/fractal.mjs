@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+// Runs on any Node from 18 and on Bun, before anything else is known to work: plain JavaScript, no dependencies.
+// It picks the engine and, for a server, stays as its supervisor; all arguments are the program's (src/cli).
+import { existsSync } from "node:fs";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { chooseEngine } from "./engine.mjs";
+import { passThrough, supervise } from "./supervisor.mjs";
+
+// A checkout has the sources; a packed install has only what the build made of them.
+const source = new URL("../src/index.ts", import.meta.url);
+const built = new URL("../dist/index.js", import.meta.url);
+const fromSource = existsSync(source);
+const entry = fileURLToPath(fromSource ? source : built);
+
+const argv = process.argv.slice(2);
+const serves = argv[0] === "start" || argv[0] === "dev";
+const help = argv.includes("--help");
+// As the first process of a container there is nothing to supervise: the container's own restart policy does.
+const alone = argv.includes("--no-supervisor") || process.pid === 1;
+
+const engine = chooseEngine({ fromSource, env: process.env });
+if (engine.problem !== undefined) {
+  process.stderr.write(`${engine.problem}\n`);
+  process.exitCode = 1;
+} else if (engine.inProcess && (alone || !serves || help)) {
+  process.argv = [process.argv[0], entry, ...argv];
+  await import(pathToFileURL(entry).href);
+} else if (serves && !alone && !help) {
+  supervise({ command: engine.command, args: [...engine.args, entry, ...argv] });
+} else {
+  passThrough({ command: engine.command, args: [...engine.args, entry, ...argv] });
+}

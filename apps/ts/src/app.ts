@@ -1,0 +1,83 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { AssistantService } from "#core/assistants/service";
+import type { GraphRegistry } from "#core/graphs/registry";
+import type { StoreRepository } from "#core/store/repository";
+import type { ThreadService } from "#core/threads/service";
+import { bodyLimit } from "#middleware/body-limit";
+import type { CorsOptions } from "#middleware/cors";
+import { cors } from "#middleware/cors";
+import { notFound } from "#middleware/not-found";
+import { requestId } from "#middleware/request-id";
+import { scope } from "#middleware/scope";
+import { assistantGraphRoutes } from "#routes/assistant-graphs";
+import { assistantRoutes } from "#routes/assistants";
+import { docsRoutes } from "#routes/docs";
+import { onError } from "#routes/http";
+import type { Facts } from "#routes/info";
+import { serveOpenApi } from "#routes/openapi";
+import { pageRoutes } from "#routes/page";
+import type { RouteSpec } from "#routes/router";
+import { Router } from "#routes/router";
+import { storeRoutes } from "#routes/store";
+import { systemRoutes } from "#routes/system";
+import { threadRoutes } from "#routes/threads";
+
+export interface Services {
+  assistants: AssistantService;
+  threads: ThreadService;
+  store: StoreRepository;
+  graphs: GraphRegistry;
+  storage: { description: string; ping(): Promise<void> };
+  facts: Facts;
+  /** Routers of the engine: runRoutes(...), streamRoutes(...), stateRoutes(...). */
+  edges?: readonly Router[] | undefined;
+}
+
+export interface AppOptions {
+  logger: Logger;
+  cors?: CorsOptions | undefined;
+  /** Bytes a request body may have; 100 MB by default. The HTTP server's own limit must not be lower. */
+  bodyLimit?: number | undefined;
+  /** store.ttl.default_ttl, in minutes. */
+  storeTtl?: number | undefined;
+  /** Parts of the API that are switched off (http.disable_*, contract §13.1): their routes answer 404. */
+  disabled?: ReadonlySet<string> | undefined;
+}
+
+export const DEFAULT_BODY_LIMIT = 100 * 1024 * 1024;
+
+/** The HTTP API over the services: a fetch handler that opens nothing and owns nothing. */
+export function createApp(services: Services, options: AppOptions): Router {
+  const app = new Router({ strict: false });
+  app.onError(onError(options.logger));
+  app.notFound(notFound(app));
+  app.use("*", requestId());
+  app.use("*", cors(options.cors));
+  app.use("*", bodyLimit(options.bodyLimit ?? DEFAULT_BODY_LIMIT));
+  app.use("*", scope());
+  const wanted = (spec: RouteSpec) => options.disabled?.has(partOf(spec.path)) !== true;
+  for (const edge of routers(services, options)) app.include(edge, wanted);
+  if (options.disabled?.has("meta") !== true) serveOpenApi(app, services.facts.version);
+  return app;
+}
+
+/** The part of the API that a path belongs to, as `http.disable_*` names it. /ok and /health belong to none. */
+function partOf(path: string): string {
+  if (/^\/(runs|threads\/\{thread_id\}\/(runs|stream|commands))\b/.test(path)) return "runs";
+  const [first = ""] = path.slice(1).split("/");
+  if (["", "docs", "info", "metrics", "openapi.json"].includes(first)) return "meta";
+  return first;
+}
+
+function routers(services: Services, options: AppOptions): Router[] {
+  return [
+    systemRoutes(services),
+    pageRoutes(services.facts),
+    docsRoutes(),
+    assistantRoutes(services.assistants),
+    assistantGraphRoutes(services.assistants),
+    threadRoutes(services.threads),
+    ...(services.edges ?? []),
+    storeRoutes(services.store, options.storeTtl ?? null),
+  ];
+}

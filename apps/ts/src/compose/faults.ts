@@ -1,0 +1,42 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { SignalSource, StopReason } from "./stop-requests.ts";
+
+export interface FaultDeps {
+  source: SignalSource;
+  logger: Logger;
+  /** The run in whose code we are, if that is known. */
+  currentRun(): { run_id: string } | undefined;
+  stop(reason: StopReason): void;
+}
+
+/**
+ * A rejection that nobody awaits is logged with its run and counted, never fatal: cancelling user code makes some
+ * (DESIGN §8.11). An exception that nobody catches leaves unknown state behind and ends the process.
+ */
+export function watchFaults({ source, logger, currentRun, stop }: FaultDeps): { rejections(): number; close(): void } {
+  let rejections = 0;
+  const onRejection = (reason: unknown) => {
+    rejections += 1;
+    logger.error(
+      { err: asError(reason), ...currentRun(), unhandled_rejections: rejections },
+      "a promise was rejected and nobody awaited it",
+    );
+  };
+  const onException = (error: unknown) => {
+    logger.fatal({ err: asError(error), ...currentRun() }, "an exception was not caught: stopping");
+    stop({ kind: "fatal", error });
+  };
+  source.on("unhandledRejection", onRejection);
+  source.on("uncaughtException", onException);
+  return {
+    rejections: () => rejections,
+    close() {
+      source.off("unhandledRejection", onRejection);
+      source.off("uncaughtException", onException);
+    },
+  };
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(`not an Error: ${String(reason)}`);
+}

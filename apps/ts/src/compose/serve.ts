@@ -1,0 +1,198 @@
+import { describeModel } from "@fractal-agents/graphs/models/names";
+import { Lifecycle } from "@fractal-agents/infra/lifecycle";
+import { createLogger, type Logger } from "@fractal-agents/infra/logger";
+import { renderBanner, renderProblems } from "#cli/banner";
+import { browserCommand, openBrowser } from "#cli/browser";
+import { ignoreDataDir } from "#cli/gitignore";
+import type { ServeRequest } from "#cli/main";
+import type { ProjectWatcher } from "#cli/watch";
+import { type Config, ConfigError, loadConfig } from "#config";
+import { currentRun } from "#core/runs/current-run";
+import { StorageError } from "#core/storage";
+import { ListenError } from "#platform/serve";
+import { engineName } from "./engine.ts";
+import { watchFaults } from "./faults.ts";
+import { servesShipped } from "./graphs.ts";
+import type { Host } from "./host.ts";
+import { watchProject } from "./reload.ts";
+import { Server } from "./server.ts";
+import { type StopReason, StopRequests } from "./stop-requests.ts";
+
+/** What the supervisor (bin/supervisor.mjs) and other callers read off the exit code, after sysexits.h. */
+const EXIT = { ok: 0, failure: 1, unavailable: 69, reload: 75, configuration: 78 } as const;
+/** In development nobody waits for minutes: what has not yielded by then is handed back and goes on after the restart. */
+const DEV_GRACE_MS = 10_000;
+/** After an uncaught exception the state of the process is unknown: little time for what is under way. */
+const FATAL_GRACE_MS = 5_000;
+
+/** Serves until it is told to stop. @returns The exit code. */
+export async function serveCommand(request: ServeRequest, host: Host): Promise<number> {
+  const { terminal } = host;
+  const stop = new StopRequests(host.source, (signal) => {
+    terminal.err(`\nStopped at once (${signal}).\n`);
+    host.exit(EXIT.failure);
+  });
+  let config: Config;
+  try {
+    config = readConfig(request, host);
+  } catch (error) {
+    return explainFailure(error, host);
+  }
+  host.adopt(config.fileEnvironment);
+  const logger = createServerLogger(config, host);
+  const faults = watchFaults({
+    source: host.source,
+    logger,
+    currentRun,
+    stop: (reason) => stop.request(reason),
+  });
+  const lifecycle = new Lifecycle({ graceMs: graceOf(request, config), logger });
+  // Before anything is read for good: a file that is saved while the server starts makes it start again.
+  const watcher = watch({ request, config, host, logger, stop });
+  const server = new Server({ config, host, logger });
+  for (const part of server.parts()) lifecycle.add(part);
+  try {
+    const up = lifecycle.start().then(() => undefined);
+    const early = await Promise.race([up, stop.first]);
+    if (early === undefined) await announce(server, { request, config, host, logger });
+    return await finish(await stop.first, { lifecycle, server, host, logger, stop });
+  } catch (error) {
+    await lifecycle.stop();
+    return explainFailure(error, host);
+  } finally {
+    watcher?.close();
+    faults.close();
+    stop.close();
+  }
+}
+
+interface Running {
+  request: ServeRequest;
+  config: Config;
+  host: Host;
+  logger: Logger;
+  stop: StopRequests;
+}
+
+/** The server is up: says so to the supervisor and to the person. */
+async function announce(server: Server, { request, config, host, logger }: Omit<Running, "stop">): Promise<void> {
+  const { terminal, supervision } = host;
+  const { url, port } = server.http;
+  if (request.mode === "dev") await ignoreDataDir(config.projectDir, config.dataDir);
+  host.tell({ type: "ready", port });
+  if (supervision.restart === "reload") {
+    logger.info({ url, graphs: server.graphs.list().map(({ id }) => id) }, "reloaded");
+    for (const { id, error } of server.graphs.list()) if (error !== undefined) logger.error({ graph: id }, error);
+  } else {
+    terminal.out(renderBanner(bannerFacts(server, { config, host, request }), terminal));
+  }
+  const browser =
+    request.browser && supervision.restart === "first"
+      ? browserCommand({ ...host, interactive: terminal.interactive })
+      : undefined;
+  if (browser !== undefined) openBrowser(url, browser);
+}
+
+/** Nothing is watched where nobody would start the server again. */
+function watch({ request, config, host, logger, stop }: Running): ProjectWatcher | undefined {
+  if (!request.reload || host.supervision.restart === undefined) return undefined;
+  return watchProject({
+    configPath: config.configPath,
+    projectDir: config.projectDir,
+    envFiles: config.envFiles,
+    graphFiles: config.graphs.map(({ path }) => path),
+    logger,
+    check: () => void readConfig(request, host),
+    reload: (path) => stop.request({ kind: "reload", path }),
+  });
+}
+
+async function finish(
+  reason: StopReason,
+  given: { lifecycle: Lifecycle; server: Server; host: Host; logger: Logger; stop: StopRequests },
+): Promise<number> {
+  const { lifecycle, server, host, logger, stop } = given;
+  server.reason = reason.kind === "reload" ? "reload" : "shutdown";
+  if (reason.kind === "reload") logger.info({ path: reason.path }, "a file has changed: reloading");
+  else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
+  const stopped =
+    reason.kind === "fatal"
+      ? lifecycle.stop(FATAL_GRACE_MS)
+      : reason.kind === "reload"
+        ? lifecycle.stop(DEV_GRACE_MS)
+        : lifecycle.stop();
+  const slow = setTimeout(() => {
+    if (reason.kind === "signal" && host.terminal.interactive)
+      host.terminal.err("Waiting for runs to yield (press Ctrl-C again to stop at once)\n");
+  }, 1_000);
+  const clean = await stopped;
+  clearTimeout(slow);
+  if (reason.kind === "fatal") return EXIT.failure;
+  if (reason.kind === "reload" && !stop.signalled) return EXIT.reload;
+  if (clean) logger.info({}, "stopped");
+  return clean ? EXIT.ok : EXIT.failure;
+}
+
+function readConfig(request: ServeRequest, host: Host): Config {
+  const { port, host: address, configPath } = request;
+  return loadConfig({
+    env: {
+      ...host.env,
+      ...(port !== undefined && { PORT: String(port) }),
+      ...(address !== undefined && { HOST: address }),
+    },
+    cwd: host.cwd,
+    configPath,
+  });
+}
+
+function createServerLogger(config: Config, { terminal }: Host): Logger {
+  return createLogger({
+    level: config.logLevel,
+    json: config.logJson ?? !terminal.interactive,
+    colour: terminal.ansi.bold("x") !== "x",
+    secrets: config.secrets,
+    write: (line) => terminal.out(line),
+  });
+}
+
+function graceOf({ mode }: ServeRequest, config: Config): number {
+  const graceMs = config.shutdownGraceSeconds * 1_000;
+  return mode === "dev" ? Math.min(graceMs, DEV_GRACE_MS) : graceMs;
+}
+
+function bannerFacts(server: Server, { config, host, request }: { config: Config; host: Host; request: ServeRequest }) {
+  const unwatched = request.reload && host.supervision.restart === undefined;
+  return {
+    version: host.version,
+    engine: engineName(),
+    mode: request.mode,
+    graphs: server.graphs.list(),
+    storage: server.storage.description.replace(`${host.cwd}/`, ""),
+    model: servesShipped(config) ? describeModel(config.environment, { production: config.production }) : undefined,
+    url: server.http.url,
+    warnings: [...config.warnings, ...(unwatched ? ["changes are not reloaded without the supervisor"] : [])],
+    startedInMs: Math.round(performance.now()),
+  };
+}
+
+/** A start that fails for a reason the person can mend says that reason; anything else is a bug and shows its stack. */
+function explainFailure(error: unknown, { terminal }: Host): number {
+  const { ansi } = terminal;
+  if (error instanceof ConfigError) {
+    terminal.err(renderProblems(error.problems, terminal));
+    return EXIT.configuration;
+  }
+  if (error instanceof ListenError) {
+    terminal.err(`${ansi.red(error.message)}\n`);
+    return EXIT.unavailable;
+  }
+  if (error instanceof StorageError) {
+    terminal.err(`${ansi.red(error.detail)}\n`);
+    return error.inUse ? EXIT.unavailable : EXIT.configuration;
+  }
+  terminal.err(
+    `${ansi.red("The server could not start:")}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
+  return EXIT.failure;
+}

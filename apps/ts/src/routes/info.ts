@@ -1,0 +1,69 @@
+import type { GraphRegistry } from "#core/graphs/registry";
+import type { Info } from "#schemas/system";
+
+export const SERVICE = "fractal-agents-runtime";
+
+/** What this server is, known at start. Nothing secret: /info is public. */
+export interface Facts {
+  /** Of this package. */
+  version: string;
+  /** "bun 1.4.4" or "node 24.1.0". */
+  runtime: string;
+  langgraphVersion: string;
+  build: { commit: string; date: string | null };
+  /** Name of the default model; null when none can be used. */
+  model: { name: string | null; fake: boolean };
+  capabilities: { crons: boolean; mcp: boolean; a2a: boolean; metrics: boolean; tracing: boolean };
+  /** Whether join and stream take the `namespace` query. */
+  streamNamespaces: boolean;
+  /** FRACTAL_REVISION, if set. */
+  revision: string | null;
+  /** A database server, rather than the embedded file. */
+  databaseConfigured: boolean;
+}
+
+/** @param persistence The storage engine's name, without address or credentials. */
+export function describeServer(facts: Facts, graphs: GraphRegistry, persistence: string): Info {
+  const list = graphs.list();
+  const { crons, tracing } = facts.capabilities;
+  return {
+    service: SERVICE,
+    runtime: facts.runtime,
+    version: facts.version,
+    langgraph_js_version: facts.langgraphVersion,
+    // Clients compare either as a version, whichever they know; both name the langgraph that the graphs run on.
+    langgraph_py_version: facts.langgraphVersion,
+    context: "js",
+    build: facts.build,
+    capabilities: { assistants: true, threads: true, runs: true, streaming: true, store: true, ...facts.capabilities },
+    persistence,
+    graphs: list.map((graph) => graph.id),
+    graph_details: list.map((graph) => ({
+      graph_id: graph.id,
+      assistant_id: graphs.systemAssistantId(graph.id),
+      description: graph.description ?? null,
+      error: graph.error ?? null,
+    })),
+    model: facts.model,
+    config: {
+      database_configured: facts.databaseConfigured,
+      llm_configured: facts.model.name !== null && !facts.model.fake,
+    },
+    flags: {
+      assistants: true,
+      crons,
+      langsmith: false,
+      langsmith_tracing_replicas: false,
+      langsmith_tracing_session_on_runs: tracing,
+      stream_namespaces: facts.streamNamespaces,
+    },
+    host: {
+      kind: "self-hosted",
+      project_id: null,
+      host_revision_id: null,
+      revision_id: facts.revision,
+      tenant_id: null,
+    },
+    metadata: {},
+  };
+}

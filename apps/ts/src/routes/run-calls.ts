@@ -1,0 +1,133 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { Context } from "hono";
+import { RuntimeError } from "#core/errors";
+import { type Readable, StreamSuspended } from "#core/runs/read";
+import type { RunRecord } from "#core/runs/repository";
+import type { Accepted, RunService } from "#core/runs/service";
+import { publicConfigurable } from "#core/streams/checkpoint-events";
+import { type EventId, parseEventId } from "#core/streams/events";
+import type { JsonObject, RunConfig } from "#schemas/common";
+import type { RunCreate } from "#schemas/run-requests";
+import type { Run } from "#schemas/runs";
+import type { Env } from "./router.ts";
+import { type StreamCall, sseResponse, waitResponse } from "./sse.ts";
+
+export interface RunRouteDeps {
+  runs: RunService;
+  logger: Logger;
+  /** Whether a run's stream closes with `event: end` (FRACTAL_STREAM_END_EVENT). */
+  endEvent: boolean;
+}
+
+/** The run as clients see it: no machinery, no secrets in kwargs. */
+export function toRun(record: RunRecord): Run {
+  const { config, ...kwargs } = record.kwargs as { config?: RunConfig } & JsonObject;
+  const configurable = config?.configurable;
+  return {
+    run_id: record.run_id,
+    thread_id: record.thread_id,
+    assistant_id: record.assistant_id,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    status: record.status,
+    metadata: record.metadata,
+    kwargs: {
+      ...kwargs,
+      config: { ...config, ...(configurable !== undefined && { configurable: publicConfigurable(configurable) }) },
+    },
+    multitask_strategy: record.multitask_strategy,
+  };
+}
+
+/** Clients learn the run's id from Content-Location, and reconnect to Location (contract §1.2). Nothing may follow the id. */
+export function locations(run: RunRecord, kind: "stream" | "join"): Record<string, string> {
+  const ofThread = `/threads/${run.thread_id}/runs/${run.run_id}`;
+  const own = run.stateless ? `/runs/${run.run_id}` : ofThread;
+  return {
+    "content-location": own,
+    location: kind === "stream" ? `${own}/stream` : `${ofThread}/join`,
+  };
+}
+
+/** How a client wants to go on: its Last-Event-ID, or undefined. Malformed: RuntimeError invalid. */
+export function lastEventId(c: Context<Env>): EventId | undefined {
+  const header = c.req.header("last-event-id");
+  if (header === undefined || header === "") return undefined;
+  const id = parseEventId(header);
+  if (id === undefined) throw new RuntimeError("invalid", `Last-Event-ID: "${header}" is not an event id`);
+  return id;
+}
+
+/** The three ways to make a run, over both forms of the path. */
+export class RunCalls {
+  readonly #deps: RunRouteDeps;
+
+  constructor(deps: RunRouteDeps) {
+    this.#deps = deps;
+  }
+
+  async background(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Run> {
+    const { run } = await this.#create(c, { request, threadId, streamed: false, attached: false });
+    c.header("content-location", locations(run, "stream")["content-location"] as string);
+    return toRun(run);
+  }
+
+  async stream(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Response> {
+    const accepted = await this.#create(c, { request, threadId, streamed: true, attached: true });
+    return this.streamOf(c, accepted, { from: "start", cancelOnDisconnect: request.on_disconnect === "cancel" });
+  }
+
+  async wait(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Response> {
+    const accepted = await this.#create(c, { request, threadId, streamed: false, attached: true });
+    return this.waitOf(c, accepted, { cancelOnDisconnect: request.on_disconnect === "cancel" });
+  }
+
+  streamOf(
+    c: Context<Env>,
+    target: Readable,
+    how: { from: "start" | "now" | EventId; cancelOnDisconnect: boolean; modes?: string[] | undefined; namespaces?: string[] | undefined },
+  ): Response {
+    const call = this.#call(c, target.run, { headers: locations(target.run, "stream"), cancel: how.cancelOnDisconnect });
+    const frames = this.#deps.runs.reader.frames(c.var.scope, target, {
+      from: how.from,
+      modes: how.modes === undefined ? undefined : new Set(how.modes),
+      namespaces: how.namespaces === undefined ? undefined : new Set(how.namespaces),
+      endEvent: this.#deps.endEvent,
+      signal: call.controller.signal,
+    });
+    return sseResponse(frames, call);
+  }
+
+  waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Response {
+    const call = this.#call(c, target.run, { headers: locations(target.run, "join"), cancel: how.cancelOnDisconnect });
+    return waitResponse(this.#deps.runs.reader.result(c.var.scope, target, call.controller.signal), call);
+  }
+
+  #create(
+    c: Context<Env>,
+    call: { request: RunCreate; threadId: string | undefined; streamed: boolean; attached: boolean },
+  ): Promise<Accepted> {
+    return this.#deps.runs.create(c.var.scope, call.request, {
+      threadId: call.threadId,
+      streamed: call.streamed,
+      attached: call.attached,
+      requestId: c.var.requestId,
+      idempotencyKey: c.req.header("idempotency-key"),
+    });
+  }
+
+  #call(c: Context<Env>, run: RunRecord, how: { headers: Record<string, string>; cancel: boolean }): StreamCall {
+    const { runs, logger } = this.#deps;
+    const { scope } = c.var;
+    return {
+      // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.
+      headers: how.headers,
+      controller: new AbortController(),
+      onClientGone: how.cancel ? () => void runs.abandon(scope, run.run_id) : undefined,
+      onError: (error) => {
+        if (error instanceof StreamSuspended) return;
+        logger.error({ run_id: run.run_id, err: error }, "a stream broke off");
+      },
+    };
+  }
+}

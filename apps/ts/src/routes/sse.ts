@@ -1,0 +1,104 @@
+/** Every 5 s from the first byte, without a pause: clients take silence for a dead connection (contract §9.2). */
+export const HEARTBEAT_MS = 5000;
+
+const encoder = new TextEncoder();
+const HEARTBEAT = encoder.encode(": heartbeat\n\n");
+const NEWLINE = encoder.encode("\n");
+
+const SSE_HEADERS = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-store",
+  "x-accel-buffering": "no",
+} as const;
+
+export interface StreamCall {
+  headers: Record<string, string>;
+  /** Aborted by us when the client has gone. */
+  controller: AbortController;
+  /** The client closed the connection before the answer was complete; never called when the server ends it. */
+  onClientGone?: (() => void) | undefined;
+  /** A fault while the body was being made; the connection is then broken off. */
+  onError(error: unknown): void;
+}
+
+/**
+ * An event stream over batches of ready frames. Pulled by the socket, so a slow client holds back its own reader and
+ * nothing else; a client that leaves at any moment only ends this one.
+ */
+export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCall): Response {
+  const body = pulled(call, { beat: HEARTBEAT, next: () => source.next().then(joined), close: () => source.return(undefined) });
+  return new Response(body, { headers: { ...SSE_HEADERS, ...call.headers } });
+}
+
+/** A JSON answer whose headers go out at once and which is kept alive with newlines until it is known (contract §5.1). */
+export function waitResponse(result: Promise<string>, call: StreamCall): Response {
+  let sent = false;
+  const body = pulled(call, {
+    beat: NEWLINE,
+    next: async () => {
+      if (sent) return undefined;
+      const text = await result;
+      sent = true;
+      return encoder.encode(text);
+    },
+    close: async () => undefined,
+  });
+  return new Response(body, { headers: { "content-type": "application/json", ...call.headers } });
+}
+
+interface Source {
+  beat: Uint8Array;
+  /** The next bytes; undefined at the end. */
+  next(): Promise<Uint8Array | undefined>;
+  close(): Promise<unknown>;
+}
+
+function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
+  let closed = false;
+  let beating: ReturnType<typeof setInterval> | undefined;
+  const stop = () => {
+    closed = true;
+    clearInterval(beating);
+  };
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        beating = setInterval(() => {
+          // A full queue means that the client does not read: no need to tell it that we live.
+          if (!closed && (controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
+        }, HEARTBEAT_MS);
+        beating.unref?.();
+      },
+      async pull(controller) {
+        try {
+          const bytes = await source.next();
+          if (closed) return;
+          if (bytes === undefined) {
+            stop();
+            controller.close();
+          } else controller.enqueue(bytes);
+        } catch (error) {
+          if (closed) return;
+          stop();
+          call.onError(error);
+          controller.error(error);
+        }
+      },
+      cancel() {
+        if (closed) return;
+        stop();
+        call.controller.abort();
+        call.onClientGone?.();
+        source.close().catch(call.onError);
+      },
+    },
+    // One batch at a time: what is not yet asked for stays in the run's ring or log.
+    { highWaterMark: 1, size: () => 1 },
+  );
+}
+
+function joined(step: IteratorResult<Uint8Array[], void>): Uint8Array | undefined {
+  if (step.done) return undefined;
+  const { value: frames } = step;
+  return frames.length === 1 ? frames[0] : Buffer.concat(frames);
+}

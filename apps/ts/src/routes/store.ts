@@ -1,0 +1,127 @@
+import { z } from "@hono/zod-openapi";
+import { RuntimeError } from "#core/errors";
+import type { StoreRepository } from "#core/store/repository";
+import { queryFlag } from "#schemas/query";
+import {
+  Item,
+  Namespace,
+  StoreDelete,
+  StoreNamespaces,
+  StoreNamespacesResult,
+  StorePut,
+  StoreSearch,
+  StoreSearchResult,
+} from "#schemas/store";
+import { describeIssues } from "./issues.ts";
+import type { Router } from "./router.ts";
+import { failures, json, route, router } from "./router.ts";
+
+/** The cross-thread memory over HTTP (contract §12.1). */
+
+const tags = ["Store"];
+
+const put = route({
+  auth: "store:put",
+  method: "put",
+  path: "/store/items",
+  tags,
+  summary: "Put an item",
+  request: { body: { required: true, ...json(StorePut) } },
+  responses: { 204: { description: "Stored" }, ...failures(400, 422) },
+});
+
+const get = route({
+  auth: "store:get",
+  method: "get",
+  path: "/store/items",
+  tags,
+  summary: "Get an item",
+  request: {
+    query: z.object({
+      key: z
+        .string()
+        .optional()
+        .meta({ param: { required: true } }),
+      namespace: z
+        .union([z.string(), z.array(z.string())])
+        .optional()
+        .meta({ type: "string", description: 'Labels joined by "."' }),
+      refresh_ttl: queryFlag(),
+    }),
+  },
+  responses: {
+    200: { description: "The item; null if there is none", ...json(Item.nullable()) },
+    ...failures(400, 422),
+  },
+});
+
+const remove = route({
+  auth: "store:delete",
+  method: "delete",
+  path: "/store/items",
+  tags,
+  summary: "Delete an item",
+  request: { body: { required: true, ...json(StoreDelete) } },
+  responses: { 204: { description: "Gone, or never there" }, ...failures(422) },
+});
+
+const search = route({
+  auth: "store:search",
+  method: "post",
+  path: "/store/items/search",
+  tags,
+  summary: "Search items",
+  description: "Newest first. Without an index over the store, `query` lists like a search without it.",
+  request: { body: json(StoreSearch) },
+  responses: { 200: { description: "A page of items", ...json(StoreSearchResult) }, ...failures(422) },
+});
+
+const namespaces = route({
+  auth: "store:list_namespaces",
+  method: "post",
+  path: "/store/namespaces",
+  tags,
+  summary: "List namespaces",
+  request: { body: json(StoreNamespaces) },
+  responses: { 200: { description: "A page of namespaces", ...json(StoreNamespacesResult) }, ...failures(422) },
+});
+
+/** @param defaultTtl Minutes an item lives when its put names none (store.ttl.default_ttl); null: for ever. */
+export function storeRoutes(store: StoreRepository, defaultTtl: number | null = null): Router {
+  const r = router();
+  r.openapi(put, async (c) => {
+    const { namespace, key, value, ttl } = c.req.valid("json");
+    if (namespace.length === 0) throw new RuntimeError("bad_request", "namespace: cannot be empty");
+    if (namespace[0] === "langgraph") {
+      throw new RuntimeError("invalid", 'namespace: the first label "langgraph" is reserved');
+    }
+    await store.put(c.var.scope, { namespace, key, value, ttl: ttl ?? defaultTtl });
+    return c.body(null, 204);
+  });
+  r.openapi(get, async (c) => {
+    const { key, namespace } = c.req.valid("query");
+    if (key === undefined || key === "") throw new RuntimeError("bad_request", "key: is required");
+    return c.json((await store.get(c.var.scope, splitNamespace(namespace), key)) ?? null, 200);
+  });
+  r.openapi(remove, async (c) => {
+    const { namespace, key } = c.req.valid("json");
+    await store.remove(c.var.scope, namespace, key);
+    return c.body(null, 204);
+  });
+  r.openapi(search, async (c) => {
+    const { namespace_prefix, filter, limit, offset } = c.req.valid("json");
+    return c.json({ items: await store.search(c.var.scope, { namespace_prefix, filter, limit, offset }) }, 200);
+  });
+  r.openapi(namespaces, async (c) => {
+    return c.json({ namespaces: await store.namespaces(c.var.scope, c.req.valid("json")) }, 200);
+  });
+  return r;
+}
+
+/** SDKs join the labels by "."; repeated keys are taken as labels too. */
+function splitNamespace(given: string | string[] | undefined): string[] {
+  if (given === undefined || given === "") return [];
+  const labels = Namespace.safeParse(typeof given === "string" ? given.split(".") : given);
+  if (!labels.success) throw new RuntimeError("invalid", describeIssues(labels.error, "namespace"));
+  return labels.data;
+}

@@ -1,0 +1,24 @@
+// A server in miniature for the tests of the supervisor: says its pid, then does what its plan says for this start.
+import { appendFileSync, readFileSync } from "node:fs";
+
+const [log, ...plan] = process.argv.slice(2);
+appendFileSync(log, `${process.env.FRACTAL_SUPERVISED} ${process.env.FRACTAL_LAST_PORT}\n`);
+const step = plan[readFileSync(log, "utf8").trim().split("\n").length - 1] ?? "serve";
+
+process.on("disconnect", () => {
+  appendFileSync(log, "orphaned\n");
+  process.exit(0);
+});
+process.on("SIGTERM", () => {
+  process.stdout.write("SIGTERM\n");
+  if (step !== "deaf") process.exit(0);
+});
+process.on("SIGINT", () => process.stdout.write("SIGINT\n"));
+
+process.stdout.write(`${step} ${process.pid}\n`);
+if (step.startsWith("exit:")) process.exit(Number(step.slice(5)));
+process.send({ type: "ready", port: 4567 });
+if (step.startsWith("later:")) setImmediate(() => process.exit(Number(step.slice(6))));
+// Busy in user code: signals are not even seen.
+if (step === "deaf") for (;;);
+setInterval(() => undefined, 60_000);
