@@ -14,6 +14,8 @@ import { RetentionTimer } from "./retention.ts";
 
 /** Of the time that a stop has, this much is kept for what comes after the drain. */
 const AFTER_DRAIN_MS = 2_000;
+/** Routes whose answer may take longer than an idle connection lives: they stream, or wait for a run. */
+const MAY_BE_SILENT = /\/(?:stream|wait|join|cancel)(?:\?|$)/;
 /** Requests that still wait after the drain have nothing more to come. */
 const LAST_ANSWERS_MS = 1_000;
 
@@ -117,7 +119,10 @@ export class Server {
   async #listen(): Promise<void> {
     const { host: hostname, port } = this.#config;
     const { fetch } = started(this.#engine).app;
-    const answer = (request: Request) => fetch(request);
+    const answer = (request: Request) => {
+      if (MAY_BE_SILENT.test(request.url)) this.#http?.noTimeout(request);
+      return fetch(request);
+    };
     const { lastPort } = this.#host.supervision;
     if (port === 0 && lastPort !== undefined) {
       try {

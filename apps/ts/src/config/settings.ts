@@ -89,7 +89,7 @@ export const SETTINGS = {
     shownDefault: "hash of the graph's file",
   }),
   N_JOBS_PER_WORKER: integer(
-    { section: RUNS, description: "Runs executed at the same time.", default: "10" },
+    { section: RUNS, description: "Runs executed at the same time in one process.", default: "100" },
     { min: 1, max: 10_000 },
   ),
   BG_JOB_TIMEOUT_SECS: number(

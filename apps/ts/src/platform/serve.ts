@@ -84,7 +84,7 @@ async function serveNode(options: ServeOptions): Promise<HttpServer> {
   const port = typeof address === "object" && address !== null ? address.port : options.port;
   let drained: Promise<void> | undefined;
   const stopListening = () => {
-    drained ??= new Promise((resolve) => server.close(() => resolve()));
+    drained ??= closeServer(server);
   };
   return {
     url: urlOf(options.hostname, port),
@@ -99,6 +99,17 @@ async function serveNode(options: ServeOptions): Promise<HttpServer> {
     // Node cuts connections only between requests and while a request is being received, never a silent answer.
     noTimeout: () => undefined,
   };
+}
+
+/** Node closes the connections that are idle now; one whose answer ends later would stay open for its next request. */
+function closeServer(server: import("node:http").Server): Promise<void> {
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
+  return new Promise((resolve) => {
+    server.close(() => {
+      clearInterval(sweep);
+      resolve();
+    });
+  });
 }
 
 function urlOf(hostname: string, port: number): string {

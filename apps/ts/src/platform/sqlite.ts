@@ -25,6 +25,12 @@ export interface SqliteDatabase {
   transaction<T>(work: () => T): T;
   /** As `transaction`, inside one: undoes only this work when it throws. */
   savepoint<T>(work: () => T): T;
+  /** BEGIN IMMEDIATE, for a transaction whose end is decided elsewhere. */
+  begin(): void;
+  commit(): void;
+  /** Nothing to do when SQLite has rolled back by itself. */
+  rollback(): void;
+  inTransaction(): boolean;
   close(): void;
 }
 
@@ -102,6 +108,10 @@ function wrap(native: NativeDatabase, inTransaction: () => boolean): SqliteDatab
   return {
     prepare,
     exec: (sql) => void native.exec(sql),
+    begin: () => void prepare("begin immediate").run(),
+    commit: () => void prepare("commit").run(),
+    rollback: () => undo("rollback"),
+    inTransaction,
     transaction<T>(work: () => T): T {
       prepare("begin immediate").run();
       try {

@@ -85,9 +85,17 @@ export class RunCalls {
   streamOf(
     c: Context<Env>,
     target: Readable,
-    how: { from: "start" | "now" | EventId; cancelOnDisconnect: boolean; modes?: string[] | undefined; namespaces?: string[] | undefined },
+    how: {
+      from: "start" | "now" | EventId;
+      cancelOnDisconnect: boolean;
+      modes?: string[] | undefined;
+      namespaces?: string[] | undefined;
+    },
   ): Response {
-    const call = this.#call(c, target.run, { headers: locations(target.run, "stream"), cancel: how.cancelOnDisconnect });
+    const call = this.#call(c, target.run, {
+      headers: locations(target.run, "stream"),
+      cancel: how.cancelOnDisconnect,
+    });
     const frames = this.#deps.runs.reader.frames(c.var.scope, target, {
       from: how.from,
       modes: how.modes === undefined ? undefined : new Set(how.modes),

@@ -42,7 +42,10 @@ const wait = route({
   tags,
   summary: "Create a run and wait for its values",
   request: { params: ofThread, body: json(RunCreateStateful) },
-  responses: { 200: { description: "Final values, or __error__", ...anyJson }, ...failures(400, 404, 409, 422, 501, 503) },
+  responses: {
+    200: { description: "Final values, or __error__", ...anyJson },
+    ...failures(400, 404, 409, 422, 501, 503),
+  },
 });
 
 const list = route({
@@ -166,12 +169,16 @@ export function runRoutes(deps: RunRouteDeps): Router {
     const { thread_id, run_id } = c.req.valid("param");
     const run = await runs.get(c.var.scope, run_id, thread_id);
     const { stream_mode: modes, namespace: namespaces, cancel_on_disconnect: leave = false } = c.req.valid("query");
-    return calls.streamOf(c, { run }, {
-      from: lastEventId(c) ?? "now",
-      modes,
-      namespaces,
-      cancelOnDisconnect: leave,
-    }) as never;
+    return calls.streamOf(
+      c,
+      { run },
+      {
+        from: lastEventId(c) ?? "now",
+        modes,
+        namespaces,
+        cancelOnDisconnect: leave,
+      },
+    ) as never;
   });
   r.openapi(cancel, async (c) => {
     const { thread_id, run_id } = c.req.valid("param");

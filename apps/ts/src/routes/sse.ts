@@ -26,7 +26,11 @@ export interface StreamCall {
  * nothing else; a client that leaves at any moment only ends this one.
  */
 export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCall): Response {
-  const body = pulled(call, { beat: HEARTBEAT, next: () => source.next().then(joined), close: () => source.return(undefined) });
+  const body = pulled(call, {
+    beat: HEARTBEAT,
+    next: () => source.next().then(joined),
+    close: () => source.return(undefined),
+  });
   return new Response(body, { headers: { ...SSE_HEADERS, ...call.headers } });
 }
 

@@ -50,7 +50,10 @@ const batch = route({
   tags,
   summary: "Create several runs without a thread",
   request: { body: json(RunBatchCreate) },
-  responses: { 200: { description: "The runs, in order", ...json(z.array(Run)) }, ...failures(400, 404, 422, 501, 503) },
+  responses: {
+    200: { description: "The runs, in order", ...json(z.array(Run)) },
+    ...failures(400, 404, 422, 501, 503),
+  },
 });
 
 const cancelMany = route({
@@ -99,12 +102,16 @@ export function statelessRunRoutes(deps: RunRouteDeps): Router {
   r.openapi(joinStream, async (c) => {
     const run = await runs.get(c.var.scope, c.req.valid("param").run_id);
     const { stream_mode: modes, namespace: namespaces, cancel_on_disconnect: leave = false } = c.req.valid("query");
-    return calls.streamOf(c, { run }, {
-      from: lastEventId(c) ?? "now",
-      modes,
-      namespaces,
-      cancelOnDisconnect: leave,
-    }) as never;
+    return calls.streamOf(
+      c,
+      { run },
+      {
+        from: lastEventId(c) ?? "now",
+        modes,
+        namespaces,
+        cancelOnDisconnect: leave,
+      },
+    ) as never;
   });
   return r;
 }

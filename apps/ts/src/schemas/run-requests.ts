@@ -47,7 +47,11 @@ const runFields = {
   interrupt_after: Breakpoints.nullish(),
   webhook: z.string().min(1).max(65536).nullish(),
   on_disconnect: z.enum(["cancel", "continue"]).nullish(),
-  after_seconds: z.number().min(0).max(30 * 24 * 3600).nullish(),
+  after_seconds: z
+    .number()
+    .min(0)
+    .max(30 * 24 * 3600)
+    .nullish(),
   durability: Durability.nullish(),
   checkpoint_during: z.boolean().nullish(),
   feedback_keys: z.array(z.string()).nullish(),

@@ -92,13 +92,13 @@ function plainToWire(value: Dict): Dict {
 }
 
 /**
- * Data of a `messages` event: [message, metadata]. A streamed piece is typed AIMessageChunk, a whole message `ai`
+ * JSON text of the message in a `messages` event. A streamed piece is typed AIMessageChunk, a whole message `ai`
  * (contract §8); in state both are `ai`, because old copies of langchain keep the chunk there.
  */
-export function encodeMessageTuple(message: unknown, metadata: unknown): string {
+export function encodePiece(message: unknown): string {
   const dict = toWire(message) as Dict;
   const piece = typeof (message as Message)?.concat === "function" && dict.type === "ai";
-  return JSON.stringify([piece ? { ...dict, type: "AIMessageChunk" } : dict, toWire(metadata)]);
+  return JSON.stringify(piece ? { ...dict, type: "AIMessageChunk" } : dict);
 }
 
 /** JSON text of toWire(value); "null" for undefined. */

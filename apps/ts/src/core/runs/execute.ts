@@ -13,8 +13,11 @@ import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment } from "./prepare.ts";
 import type { RunFailure, RunOutcome } from "./repository.ts";
 
-/** "released": back in the queue without using an attempt. "retried": back with backoff. "lost": the lane moved on. */
-export type AttemptEnd = "finished" | "released" | "retried" | "lost";
+/**
+ * "handed_on": finished, and another run of the thread is due. "released": back in the queue without using an attempt.
+ * "retried": back with backoff. "lost": the lane moved on.
+ */
+export type AttemptEnd = "finished" | "handed_on" | "released" | "retried" | "lost";
 
 /** What an attempt came to, before it is written down. */
 interface Verdict {
@@ -65,10 +68,11 @@ export class RunExecution {
     } catch (error) {
       thrown = error ?? new Error("The graph threw nothing");
     }
+    const saver = this.#prepared?.saver;
     try {
       // A run is over only when its saver has nothing in flight (engine-traps, rule 2).
-      if (thrown !== undefined) this.#prepared?.saver.close(thrown);
-      await this.#prepared?.saver.idle();
+      if (thrown !== undefined) saver?.close(thrown);
+      await saver?.settled();
     } catch (error) {
       thrown ??= error;
     }
@@ -102,7 +106,10 @@ export class RunExecution {
       return this.#retry(failureOf(cause));
     }
     if (thrown !== undefined && !(cause instanceof RunCancelled)) {
-      this.#env.logger.warn({ run_id: run.run_id, thread_id: run.thread_id, graph_id: run.graph_id, err: cause }, "run failed");
+      this.#env.logger.warn(
+        { run_id: run.run_id, thread_id: run.thread_id, graph_id: run.graph_id, err: cause },
+        "run failed",
+      );
     }
     const verdict = await this.#verdict(thrown === undefined ? undefined : cause);
     const closing = this.#emitter.conclude(this.#closingEvents(verdict));
@@ -118,7 +125,7 @@ export class RunExecution {
     closing.release();
     this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : this.#body(verdict) });
     this.#env.hub.drop(run.run_id);
-    return "finished";
+    return result.kind === "removed" || result.thread_status === "busy" ? "handed_on" : "finished";
   }
 
   #isDrained(thrown: unknown): boolean {
@@ -153,7 +160,10 @@ export class RunExecution {
     try {
       return await readRunState(this.#prepared.graph, this.#handle.run.thread_id);
     } catch (error) {
-      this.#env.logger.error({ run_id: this.#handle.run.run_id, err: error }, "state of an ended run could not be read");
+      this.#env.logger.error(
+        { run_id: this.#handle.run.run_id, err: error },
+        "state of an ended run could not be read",
+      );
       return undefined;
     }
   }
@@ -202,7 +212,10 @@ export class RunExecution {
     try {
       await this.#emitter.flush();
     } catch (error) {
-      this.#env.logger.warn({ run_id: this.#handle.run.run_id, err: error }, "last events of a released run were not kept");
+      this.#env.logger.warn(
+        { run_id: this.#handle.run.run_id, err: error },
+        "last events of a released run were not kept",
+      );
     }
     this.#emitter.conclude([]);
     this.#feed.suspend();
@@ -224,7 +237,10 @@ export class RunExecution {
   #lose(): AttemptEnd {
     this.#emitter.conclude([]);
     if (this.#feed.state === "open") this.#feed.suspend();
-    this.#env.logger.warn({ run_id: this.#handle.run.run_id, epoch: this.#handle.fence.epoch }, "lost the lane of a run");
+    this.#env.logger.warn(
+      { run_id: this.#handle.run.run_id, epoch: this.#handle.fence.epoch },
+      "lost the lane of a run",
+    );
     return "lost";
   }
 
@@ -235,7 +251,10 @@ export class RunExecution {
         return await write();
       } catch (error) {
         if (this.#env.stopping.aborted) return undefined;
-        this.#env.logger.error({ run_id: this.#handle.run.run_id, err: error }, "the end of a run could not be stored; trying again");
+        this.#env.logger.error(
+          { run_id: this.#handle.run.run_id, err: error },
+          "the end of a run could not be stored; trying again",
+        );
         await this.#env.delay(delay);
       }
     }

@@ -6,7 +6,11 @@ import type { EventRow, RunFailure } from "./repository.ts";
  * Body of `wait` and `join` (contract §5.1), as JSON text: the error, which wins; else the last values with all
  * interrupts under `__interrupt__`, the shape that graph.invoke returns. `values` is JSON text or undefined.
  */
-export function resultBody(result: { values: string | undefined; interrupts: string | undefined; error: RunFailure | null }): string {
+export function resultBody(result: {
+  values: string | undefined;
+  interrupts: string | undefined;
+  error: RunFailure | null;
+}): string {
   if (result.error !== null) return JSON.stringify({ __error__: result.error });
   const { values, interrupts } = result;
   if (interrupts === undefined) return values ?? "{}";

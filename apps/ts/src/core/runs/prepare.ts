@@ -1,3 +1,4 @@
+import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { createSaver } from "#core/checkpoints/saver";
 import { bindGraph } from "#core/graphs/bind";
@@ -7,7 +8,6 @@ import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
 import type { FeedHub } from "#core/streams/hub";
 import type { JsonObject } from "#schemas/common";
-import type { Logger } from "@fractal-agents/infra/logger";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import { type Recovery, recover } from "./recover.ts";
@@ -31,7 +31,7 @@ export interface RunEnvironment {
 export interface Prepared {
   graph: GraphLike;
   toolkit: GraphToolkit;
-  saver: { idle(): Promise<void>; close(reason: unknown): void };
+  saver: { settled(): Promise<void>; close(reason: unknown): void };
   checkpointScope: string;
   recovery: Recovery | "first";
   input: unknown;
@@ -43,7 +43,7 @@ export function checkpointScopeOf(isolation: "thread" | "assistant", assistantId
   return isolation === "assistant" ? `assistant:${assistantId}` : "";
 }
 
-const NOTHING_IN_FLIGHT = { idle: async () => undefined, close: () => undefined };
+const NOTHING_IN_FLIGHT = { settled: async () => undefined, close: () => undefined };
 
 export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promise<Prepared> {
   const { run, fence } = handle;
@@ -69,6 +69,8 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
         checkpointScope,
         serde: toolkit.serde,
         runId: run.run_id,
+        // The executor waits for everything to be stored before it tells anybody that the run is over.
+        acknowledge: run.durability === "sync" ? "written" : "queued",
         onLost: (error) => handle.abort(error as Error),
       });
   const graph = bindGraph(shared, { checkpointer: durable ?? new TransientSaver(), store });

@@ -4,7 +4,7 @@ import type { EventId } from "#core/streams/events";
 import { frameOf } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { ReaderFilter } from "#core/streams/modes";
-import { readEnded, readLive, type ReadRequest } from "#core/streams/reader";
+import { type ReadRequest, readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
 import { resultFromLog } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";

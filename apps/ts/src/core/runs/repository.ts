@@ -173,7 +173,10 @@ export interface RunRepository {
   find(scope: AuthScope, runId: string): Promise<RunRecord | undefined>;
   list(scope: AuthScope, threadId: string, query: RunQuery): Promise<Page<RunRecord>>;
   /** Pending and running runs, for bulk cancel; `thread_id` undefined means all threads in scope. */
-  inflight(scope: AuthScope, query: { thread_id?: string | undefined; status: "pending" | "running" | "all" }): Promise<RunRecord[]>;
+  inflight(
+    scope: AuthScope,
+    query: { thread_id?: string | undefined; status: "pending" | "running" | "all" },
+  ): Promise<RunRecord[]>;
   /** Deletes a terminal run with its checkpoints, writes and events. False when absent; conflict is the caller's to check. */
   remove(scope: AuthScope, runId: string): Promise<boolean>;
   /** Counts for health and metrics. */

@@ -8,8 +8,8 @@ import type { Page } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
-import { RunReader } from "./read.ts";
 import type { RunEnvironment } from "./prepare.ts";
+import { RunReader } from "./read.ts";
 import type { RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
 
@@ -69,7 +69,7 @@ export class RunService {
       maxAttempts,
     };
     const run = newRun(request, options, { assistant, thread: undefined, graphs: env.graphs });
-    const feed = call.attached ? env.hub.open(runId) : undefined;
+    const feed = call.attached ? env.hub.open(runId, true) : undefined;
     try {
       const outcome = await this.#runs.create(scope, run);
       if (outcome.kind === "busy") throw new RuntimeError("conflict", BUSY);
@@ -158,7 +158,10 @@ export class RunService {
     const targets =
       "run_ids" in which
         ? which.run_ids.map((run_id) => ({ thread_id: which.thread_id, run_id }))
-        : (await this.#runs.inflight(scope, { status: which.status })).map(({ thread_id, run_id }) => ({ thread_id, run_id }));
+        : (await this.#runs.inflight(scope, { status: which.status })).map(({ thread_id, run_id }) => ({
+            thread_id,
+            run_id,
+          }));
     let matched = 0;
     for (const target of targets) {
       try {
@@ -179,7 +182,10 @@ export class RunService {
   /** Stops every run of an assistant and returns when they have stopped (before the assistant is deleted). */
   async cancelOfAssistant(scope: AuthScope, assistantId: string): Promise<void> {
     const inflight = await this.#runs.inflight(scope, { status: "all" });
-    await this.#stopAll(scope, inflight.filter((run) => run.assistant_id === assistantId));
+    await this.#stopAll(
+      scope,
+      inflight.filter((run) => run.assistant_id === assistantId),
+    );
   }
 
   async #stopAll(scope: AuthScope, runs: readonly RunRecord[]): Promise<void> {
@@ -203,4 +209,3 @@ export class RunService {
     }
   }
 }
-

@@ -62,7 +62,13 @@ export class TransientSaver extends BaseCheckpointSaver {
     }
   }
 
-  override async put(config: Config, checkpoint: Checkpoint, metadata: CheckpointMetadata, _versions?: ChannelVersions) {
+  // biome-ignore lint/complexity/useMaxParams: the signature is langgraph's
+  override async put(
+    config: Config,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    _versions?: ChannelVersions,
+  ) {
     const { ns, id } = address(config);
     const space = this.#spaces.get(ns) ?? new Map<string, Entry>();
     this.#spaces.set(ns, space);
@@ -70,6 +76,7 @@ export class TransientSaver extends BaseCheckpointSaver {
     return { configurable: { ...config.configurable, checkpoint_ns: ns, checkpoint_id: checkpoint.id } };
   }
 
+  // biome-ignore lint/complexity/useMaxParams: the signature is langgraph's
   override async putWrites(config: Config, writes: PendingWrite[], taskId: string, taskPath = ""): Promise<void> {
     const { ns, id } = address(config);
     const place = `${ns} ${id}`;

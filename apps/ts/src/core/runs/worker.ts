@@ -31,6 +31,8 @@ export class Worker {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
+  /** Whether a due run may be waiting only for a slot. */
+  #short = false;
   #claiming = true;
 
   constructor(env: RunEnvironment, limits: WorkerLimits) {
@@ -50,7 +52,10 @@ export class Worker {
   async recover(): Promise<SweptRun[]> {
     const swept = await this.#env.storage.runs.sweep([this.id]);
     for (const { run, result } of swept) {
-      this.#env.logger.info({ run_id: run.run_id, thread_id: run.thread_id, attempt: run.attempt, result }, "found a run without a worker");
+      this.#env.logger.info(
+        { run_id: run.run_id, thread_id: run.thread_id, attempt: run.attempt, result },
+        "found a run without a worker",
+      );
     }
     this.look();
     return swept;
@@ -61,7 +66,11 @@ export class Worker {
    * the run is accepted, and what cannot be claimed now is found by the next look.
    */
   async start(run: RunRecord): Promise<void> {
-    if (!this.#claiming || this.#free() <= 0) return;
+    if (!this.#claiming) return;
+    if (this.#free() <= 0) {
+      this.#short = true;
+      return;
+    }
     try {
       const claimed = await this.#env.storage.runs.claimRun(this.#request(1), run.run_id);
       if (claimed !== undefined) return this.#execute(claimed);
@@ -136,6 +145,7 @@ export class Worker {
   async #claimAll(): Promise<void> {
     clearTimeout(this.#timer);
     let wait = IDLE_POLL_MS;
+    this.#short = false;
     try {
       while (this.#claiming && this.#free() > 0) {
         const claimed = await this.#env.storage.runs.claim(this.#request(this.#free()));
@@ -146,6 +156,7 @@ export class Worker {
     } catch (error) {
       this.#env.logger.error({ err: error }, "could not look for work; trying again");
     }
+    this.#short ||= this.#free() <= 0;
     // A full worker is woken by the end of a run; otherwise the timer is the net.
     if (this.#claiming && this.#free() > 0) {
       this.#timer = setTimeout(() => this.look(), Math.max(wait, 5));
@@ -157,11 +168,15 @@ export class Worker {
     const handle = new RunHandle(run, this.#limits.timeoutSeconds);
     this.#handles.set(run.run_id, handle);
     void inRun(run, () => new RunExecution(handle, this.#env).run())
-      .catch((error) => this.#env.logger.error({ run_id: run.run_id, err: error }, "the end of a run failed"))
-      .finally(() => {
+      .catch((error) => {
+        this.#env.logger.error({ run_id: run.run_id, err: error }, "the end of a run failed");
+        return "lost" as const;
+      })
+      .then((end) => {
         if (this.#handles.get(run.run_id) === handle) this.#handles.delete(run.run_id);
         handle.close();
-        this.look();
+        // The usual end leaves nothing to claim; looking anyway would be a third of the queue's work.
+        if (end !== "finished" || this.#short) this.look();
       });
   }
 
@@ -175,7 +190,10 @@ export class Worker {
       this.#handles.delete(handle.run.run_id);
       this.look();
     } catch (error) {
-      this.#env.logger.error({ run_id: handle.run.run_id, err: error }, "could not take the thread away from a cancelled run");
+      this.#env.logger.error(
+        { run_id: handle.run.run_id, err: error },
+        "could not take the thread away from a cancelled run",
+      );
     }
   }
 }

@@ -51,7 +51,7 @@ export class RunEmitter {
   emit(mode: string, ns: string, data: string): void {
     if (this.#closed) return;
     if (this.#deps.logged) this.#keep(mode, ns, data);
-    else this.#show(this.#event(mode, ns, data, null));
+    else this.#show(this.#event({ mode, ns, data }, null));
   }
 
   /** `metadata`: first of each attempt, kept for every run. */
@@ -66,7 +66,7 @@ export class RunEmitter {
   conclude(events: readonly ClosingEvent[]): { rows: EventRow[]; release: () => void } {
     this.#closed = true;
     clearTimeout(this.#timer);
-    const closing = events.map(({ mode, data }) => this.#event(mode, "", data, this.#n++));
+    const closing = events.map(({ mode, data }) => this.#event({ mode, ns: "", data }, this.#n++));
     const rows = [...this.#buffer, ...closing.map(toRow)];
     this.#buffer = [];
     return {
@@ -93,7 +93,7 @@ export class RunEmitter {
   }
 
   #keep(mode: string, ns: string, data: string): void {
-    const event = this.#event(mode, ns, data, this.#n++);
+    const event = this.#event({ mode, ns, data }, this.#n++);
     this.#show(event);
     this.#buffer.push(toRow(event));
     this.#bytes += data.length;
@@ -110,7 +110,7 @@ export class RunEmitter {
     this.flush().catch((error) => this.#deps.onFailure(error));
   }
 
-  #event(mode: string, ns: string, data: string, n: number | null): RunEvent {
+  #event({ mode, ns, data }: { mode: string; ns: string; data: string }, n: number | null): RunEvent {
     const { fence } = this.#deps;
     return { epoch: fence.epoch, n, runId: fence.runId, ns, mode, at: Date.now(), data };
   }

@@ -31,8 +31,17 @@ export class RunFeed {
   #durable: EventId | undefined;
   readers = 0;
 
-  constructor(runId: string) {
+  /** Opened before its run existed, so that nothing of the run is older than the ring. */
+  readonly #fromBirth: boolean;
+
+  constructor(runId: string, fromBirth = false) {
     this.runId = runId;
+    this.#fromBirth = fromBirth;
+  }
+
+  /** Whether the ring still holds everything that was ever said of the run. */
+  get whole(): boolean {
+    return this.#fromBirth && this.#base === 0;
   }
 
   get state(): "open" | "ended" | "suspended" {

@@ -8,11 +8,11 @@ export class FeedHub {
   readonly #feeds = new Map<string, RunFeed>();
   readonly #threads = new Map<string, Set<(feed: RunFeed) => void>>();
 
-  /** The feed of a run that is about to be created or executed. */
-  open(runId: string): RunFeed {
+  /** The feed of a run that is about to be executed or read; `newRun`: that is about to be created. */
+  open(runId: string, newRun = false): RunFeed {
     let feed = this.#feeds.get(runId);
     if (feed === undefined) {
-      feed = new RunFeed(runId);
+      feed = new RunFeed(runId, newRun);
       this.#feeds.set(runId, feed);
     }
     return feed;

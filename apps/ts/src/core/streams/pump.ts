@@ -1,5 +1,5 @@
 import type { GraphLike } from "#core/graphs/registry";
-import { encodeJson, encodeMessageTuple } from "#core/graphs/wire";
+import { encodeJson, encodePiece } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt } from "#schemas/threads";
 import { checkpointToWire, debugToWire } from "./checkpoint-events.ts";
@@ -37,6 +37,8 @@ export class Pump {
   readonly #legacy: LegacyMessages | undefined;
   readonly result: PumpResult = { values: undefined, interrupts: [], breakpoint: false };
   #encoded: { values: unknown; text: string } | undefined;
+  /** JSON of the metadata that all pieces of one message share: langgraph makes one object a model call. */
+  #metadata: { value: JsonObject; text: string } | undefined;
 
   constructor(call: PumpCall, emitter: RunEmitter) {
     this.#call = call;
@@ -90,7 +92,8 @@ export class Pump {
     if (ns === "") this.#remember(payload, interrupts);
     const asked = this.#asked.has("values");
     // Without `values` and `updates` an interrupt is still shown, but a breakpoint's empty list is not.
-    const forced = !asked && !this.#asked.has("updates") && ns === "" && interrupts !== undefined && interrupts.length > 0;
+    const forced =
+      !asked && !this.#asked.has("updates") && ns === "" && interrupts !== undefined && interrupts.length > 0;
     if ((asked || forced) && this.#emitter.watched) {
       this.#legacy?.complete();
       const text = encodeJson(payload);
@@ -108,7 +111,10 @@ export class Pump {
   #message(ns: string, [message, metadata]: [unknown, JsonObject]): void {
     if (!this.#emitter.watched) return;
     if (this.#legacy !== undefined) this.#legacy.add(ns, message, metadata);
-    else this.#emitter.emit("messages", ns, encodeMessageTuple(message, metadata));
+    else {
+      if (this.#metadata?.value !== metadata) this.#metadata = { value: metadata, text: encodeJson(metadata) };
+      this.#emitter.emit("messages", ns, `[${encodePiece(message)},${this.#metadata.text}]`);
+    }
   }
 }
 

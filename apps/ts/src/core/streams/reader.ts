@@ -1,6 +1,6 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { RunRecord } from "#core/runs/repository";
-import { compareIds, type EventId, frameOf, type RunEvent, START } from "./events.ts";
+import { compareIds, type EventId, frameOf, framesOf, type RunEvent, START } from "./events.ts";
 import type { RunFeed } from "./feed.ts";
 import { passes, type ReaderFilter } from "./modes.ts";
 import type { EventRepository } from "./repository.ts";
@@ -29,52 +29,83 @@ export async function* readLive(
   source: ReaderSource,
   request: ReadRequest & { signal: AbortSignal },
 ): AsyncGenerator<Uint8Array[]> {
+  const waiter = new Waiter(feed, request.signal);
   feed.readers++;
   try {
     // Taken before the first await: whatever is appended meanwhile is met at or after this position.
-    let position = request.from === "now" ? feed.end : feed.start;
-    let last = START;
-    if (request.from !== "now") {
-      const after = request.from === "start" ? START : request.from;
-      const known = feed.positionAfter(after);
-      last = after;
-      if (known !== undefined) position = known;
-      else last = yield* replay(source, request, { after, before: feed.firstId });
+    const cursor: Cursor = { position: request.from === "now" ? feed.end : feed.start, last: START };
+    if (request.from !== "now" && !(request.from === "start" && feed.whole)) {
+      cursor.last = request.from === "start" ? START : request.from;
+      const known = feed.positionAfter(cursor.last);
+      if (known !== undefined) cursor.position = known;
+      else cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
     }
     while (!request.signal.aborted) {
-      if (position < feed.start) last = yield* replay(source, request, { after: last, before: feed.firstId });
-      const { state } = feed;
-      const events = feed.slice(position);
-      position = feed.end;
-      const frames: Uint8Array[] = [];
-      for (const event of events) {
-        if (event.n !== null) {
-          const id = { epoch: event.epoch, n: event.n };
-          if (compareIds(id, last) <= 0) continue;
-          last = id;
-        }
-        if (shown(event, request)) frames.push(frameOf(event));
+      if (cursor.position < feed.start) {
+        cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
       }
+      const { state } = feed;
+      const frames = take(feed, cursor, request);
       if (frames.length > 0) yield frames;
       else if (state !== "open") return;
-      else await nextChange(feed, request.signal);
+      else await waiter.next();
     }
   } finally {
     feed.readers--;
+    waiter.close();
   }
 }
 
-/** Resolves when the feed changes or the reader leaves. */
-function nextChange(feed: RunFeed, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      forget();
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const forget = feed.onChange(done);
-    signal.addEventListener("abort", done, { once: true });
-  });
+/** How far a reader is: its place in the ring, and the highest id that it has met. */
+interface Cursor {
+  position: number;
+  last: EventId;
+}
+
+/** Moves the cursor to the end of the ring; the frames on the way that the reader is to see. */
+function take(feed: RunFeed, cursor: Cursor, request: ReadRequest): Uint8Array[] {
+  const events: RunEvent[] = [];
+  for (const event of feed.slice(cursor.position)) {
+    if (event.n !== null) {
+      const id = { epoch: event.epoch, n: event.n };
+      if (compareIds(id, cursor.last) <= 0) continue;
+      cursor.last = id;
+    }
+    if (shown(event, request)) events.push(event);
+  }
+  cursor.position = feed.end;
+  if (events.length === 0) return [];
+  return feed.readers === 1 ? [framesOf(events)] : events.map(frameOf);
+}
+
+/** Wakes a reader when its feed changes or its client leaves; one listener for the whole stream. */
+class Waiter {
+  readonly #feed: RunFeed;
+  readonly #signal: AbortSignal;
+  #wake: () => void = () => {};
+  #forget: () => void = () => {};
+  readonly #onAbort = () => {
+    this.#forget();
+    this.#wake();
+  };
+
+  constructor(feed: RunFeed, signal: AbortSignal) {
+    this.#feed = feed;
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#onAbort);
+  }
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      this.#forget = this.#feed.onChange(resolve);
+    });
+  }
+
+  close(): void {
+    this.#forget();
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
 }
 
 /** Frames of a run that is over, from the log; empty when nothing after the position is kept. */
@@ -104,7 +135,10 @@ async function* replay(
       if (shown(event, request)) frames.push(frameOf(event));
     }
     if (frames.length > 0) yield frames;
-    if (rows.length < PAGE || (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0)) {
+    if (
+      rows.length < PAGE ||
+      (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0)
+    ) {
       return last;
     }
   }

@@ -11,9 +11,9 @@ type Answer = "written" | "fenced" | "retry" | Error;
  * one row fails, the batch is repeated with a savepoint per write, so that only that write answers with its error.
  * A failure of the machine (full disk) fails the whole batch: nothing of it was written.
  */
-export function commitBatch(connection: Connection, batch: readonly FencedWrite[]): Answer[] {
+export async function commitBatch(connection: Connection, batch: readonly FencedWrite[]): Promise<Answer[]> {
   try {
-    return connection.write(() => {
+    return await connection.write(() => {
       const fences = new Fences(connection);
       return batch.map((item) => writeOne(connection, fences, item));
     });

@@ -1,15 +1,27 @@
 import { RuntimeError } from "#core/errors";
 import { SQLITE, type SqliteDatabase, type SqliteStatement, sqliteErrorCode } from "#platform/sqlite";
 
+/** The transaction that the writes of one turn of the event loop share, and when it is durable. */
+interface Turn {
+  readonly committed: Promise<void>;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+  /** Writes so far; the first needs no savepoint, for nothing else could be lost with it. */
+  writes: number;
+}
+
 /**
- * The one connection of the process. Every port method is one `write` or `read`: synchronous inside, so the lane rules
- * hold without further locks.
+ * The one connection of the process. Each port method is one `write` or `read`: synchronous inside, so the lane rules
+ * hold without further locks. Writes of the same turn of the event loop share one transaction, because committing is
+ * what costs: each has a savepoint of its own and fails alone, and its promise settles when the transaction has
+ * committed. What a turn has written is shown to nobody before that.
  */
 export class Connection {
   readonly #db: SqliteDatabase;
   readonly #clock: () => number;
-  /** When the open transaction began. */
+  /** Time of the write under way. */
   #began: number | undefined;
+  #turn: Turn | undefined;
 
   constructor(db: SqliteDatabase, clock: () => number) {
     this.#db = db;
@@ -18,7 +30,7 @@ export class Connection {
 
   /**
    * The database's clock in Unix ms: SQLite lives in this process, so it is the process's clock (strftime reads the same).
-   * It stands still within a transaction, so that everything written together, and answered, bears one time.
+   * It stands still within a write, so that everything written together, and answered, bears one time.
    */
   now(): number {
     return this.#began ?? this.#clock();
@@ -28,8 +40,17 @@ export class Connection {
     return this.#db.prepare(text);
   }
 
-  /** One transaction; all or nothing. */
-  write<T>(work: () => T): T {
+  /** All or nothing; settles when it is durable. Rejects with the transaction's own error when that failed. */
+  async write<T>(work: () => T): Promise<T> {
+    const turn = this.#turn ?? this.#open();
+    const result = this.#perform(turn, work);
+    await turn.committed;
+    return result;
+  }
+
+  /** For the few callers that cannot wait: durable with the turn's transaction when one is open, else on return. */
+  writeNow<T>(work: () => T): T {
+    if (this.#turn !== undefined) return this.#perform(this.#turn, work);
     this.#began = this.#clock();
     try {
       return this.#db.transaction(work);
@@ -40,17 +61,67 @@ export class Connection {
     }
   }
 
-  /** Part of a transaction that may fail alone. */
+  /** Part of a write that may fail alone. */
   attempt<T>(work: () => T): T {
     return this.#db.savepoint(work);
   }
 
-  read<T>(work: () => T): T {
+  /** Answers when everything that it has seen is durable. */
+  read<T>(work: () => T): T | Promise<T> {
+    const turn = this.#turn;
+    const result = translated(work);
+    if (turn === undefined) return result;
+    // What was seen of a turn that failed was never there: look again.
+    return turn.committed.then(
+      () => result,
+      () => this.read(work),
+    );
+  }
+
+  #open(): Turn {
     try {
-      return work();
+      this.#db.begin();
     } catch (error) {
       throw translate(error);
     }
+    const { promise: committed, resolve, reject } = Promise.withResolvers<void>();
+    // Every write of the turn awaits it; a turn whose writes all failed has nobody to tell.
+    committed.catch(() => undefined);
+    const turn: Turn = { committed, resolve, reject, writes: 0 };
+    this.#turn = turn;
+    setImmediate(() => this.#commit(turn));
+    return turn;
+  }
+
+  #perform<T>(turn: Turn, work: () => T): T {
+    this.#began = this.#clock();
+    try {
+      return turn.writes++ === 0 ? work() : this.#db.savepoint(work);
+    } catch (error) {
+      const reason = translate(error);
+      // SQLite gives the whole transaction up on some errors (full disk), and then nothing of the turn is left.
+      if (turn.writes === 1 || !this.#db.inTransaction()) this.#abandon(turn, reason);
+      throw reason;
+    } finally {
+      this.#began = undefined;
+    }
+  }
+
+  #commit(turn: Turn): void {
+    if (this.#turn !== turn) return;
+    try {
+      this.#db.commit();
+      this.#turn = undefined;
+      turn.resolve();
+    } catch (error) {
+      this.#abandon(turn, translate(error));
+    }
+  }
+
+  #abandon(turn: Turn, reason: unknown): void {
+    this.#turn = undefined;
+    this.#db.rollback();
+    turn.reject(reason);
   }
 
   exec(text: string): void {
@@ -58,7 +129,16 @@ export class Connection {
   }
 
   close(): void {
+    if (this.#turn !== undefined) this.#commit(this.#turn);
     this.#db.close();
+  }
+}
+
+function translated<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw translate(error);
   }
 }
 

@@ -2,32 +2,66 @@ import type { EventRow } from "#core/runs/repository";
 import type { EventRepository } from "#core/streams/repository";
 import { threadInScope } from "./checkpoint-rows.ts";
 import type { Connection } from "./connection.ts";
+import { type PackRow, unpack } from "./event-rows.ts";
 
-const SELECT =
-  "select epoch, n, run_id, ns, mode, at, data from run_events where thread = ?1 and (epoch, n) > (?2, ?3) " +
-  "and (?5 is null or mode in (select value from json_each(?5))) ";
-const PAGE = "order by epoch, n limit ?4";
+const SELECT = "select epoch, n, at, run_id, data from run_events where thread = ?1 and (epoch, n) > (?2, ?3) ";
+const PACKS = 32;
+const PAGE = `order by epoch, n limit ${PACKS}`;
+
+interface Place {
+  epoch: number;
+  n: number;
+}
+
+/** Bounds of the epochs to look at, and whose events to take. */
+interface Span {
+  run_id: string | undefined;
+  first: number;
+  last: number;
+}
 
 export function sqliteEvents(connection: Connection): EventRepository {
+  function spanOf(thread: number, runId: string | undefined): Span | undefined {
+    if (runId === undefined) return { run_id: undefined, first: -1, last: Number.MAX_SAFE_INTEGER };
+    // The run's attempts lie in these epochs: older logs of the thread are not even looked at.
+    const row = connection
+      .sql("select first_epoch as first, epoch as last from runs where run_id = ? and thread = ?")
+      .get<{ first: number; last: number }>(runId, thread);
+    return row && { run_id: runId, ...row };
+  }
+
+  /** Where the pack begins that may hold the event after `after`: what is older is not read. */
+  function beforeFirst(thread: number, span: Span, after: Place): Place {
+    if (after.epoch < span.first) return { epoch: span.first, n: -1 };
+    const pack = connection
+      .sql("select n from run_events where thread = ? and epoch = ? and n <= ? order by n desc limit 1")
+      .get<{ n: number }>(thread, after.epoch, after.n);
+    return { epoch: after.epoch, n: pack === undefined ? -1 : pack.n - 1 };
+  }
+
+  function packs(thread: number, span: Span, seen: Place): PackRow[] {
+    if (span.run_id === undefined) return connection.sql(SELECT + PAGE).all<PackRow>(thread, seen.epoch, seen.n);
+    return connection
+      .sql(`${SELECT}and epoch <= ?4 and run_id = ?5 ${PAGE}`)
+      .all<PackRow>(thread, seen.epoch, seen.n, span.last, span.run_id);
+  }
+
   return {
     read: async (scope, query) =>
       connection.read(() => {
+        const rows: EventRow[] = [];
         const thread = threadInScope(connection, scope, query.thread_id);
-        if (thread === undefined) return [];
-        const { epoch, n } = query.after ?? { epoch: -1, n: -1 };
-        const modes = query.modes === undefined ? null : JSON.stringify(query.modes);
-        if (query.run_id === undefined) {
-          return connection.sql(SELECT + PAGE).all<EventRow>(thread, epoch, n, query.limit, modes);
+        const span = thread === undefined ? undefined : spanOf(thread, query.run_id);
+        if (thread === undefined || span === undefined) return rows;
+        const { modes, limit } = query;
+        const after = query.after ?? { epoch: -1, n: -1 };
+        let seen: Place | undefined = beforeFirst(thread, span, after);
+        while (seen !== undefined && rows.length < limit) {
+          const page = packs(thread, span, seen);
+          for (const pack of page) unpack(pack, { after, modes, limit }, rows);
+          seen = page.length === PACKS ? page[page.length - 1] : undefined;
         }
-        const span = connection
-          .sql("select first_epoch, epoch from runs where run_id = ? and thread = ?")
-          .get<{ first_epoch: number; epoch: number }>(query.run_id, thread);
-        if (span === undefined) return [];
-        // The run's attempts lie in these epochs: older logs of the thread are not even looked at.
-        const from = epoch >= span.first_epoch ? { epoch, n } : { epoch: span.first_epoch, n: -1 };
-        return connection
-          .sql(`${SELECT}and epoch <= ?6 and run_id = ?7 ${PAGE}`)
-          .all<EventRow>(thread, from.epoch, from.n, query.limit, modes, span.epoch, query.run_id);
+        return rows;
       }),
   };
 }

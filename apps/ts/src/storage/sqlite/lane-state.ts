@@ -117,7 +117,7 @@ export function ripen(connection: Connection): void {
 
 /** Before reads that show a thread's status: a delayed run makes its thread busy when it is due. */
 export function ripenForRead(connection: Connection): void {
-  if (hasRipe(connection)) connection.write(() => ripen(connection));
+  if (hasRipe(connection)) connection.writeNow(() => ripen(connection));
 }
 
 export function setThreadStatus(connection: Connection, thread: number, status: ThreadStatus): void {

@@ -42,7 +42,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     migrate(db);
     const connection = new Connection(db, options.clock ?? Date.now);
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
-    connection.write(() => freeWriters(connection, connection.now()));
+    connection.writeNow(() => freeWriters(connection, connection.now()));
     return storageOver(connection, { path, lock });
   } catch (error) {
     db?.close();
@@ -83,7 +83,7 @@ function storageOver(connection: Connection, held: { path: string; lock: Directo
     store: sqliteStore(connection),
     retention: sqliteRetention(connection),
     ping: async () => {
-      connection.read(() => connection.sql("select 1 as alive").get());
+      await connection.read(() => connection.sql("select 1 as alive").get());
     },
     [Symbol.asyncDispose]: async () => {
       if (!open) return;

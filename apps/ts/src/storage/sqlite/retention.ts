@@ -111,9 +111,9 @@ export function sqliteRetention(connection: Connection): Retention {
       ];
       let dropped = 0;
       for (const step of steps) {
-        if (dropped < batch) dropped += connection.write(() => step(batch - dropped));
+        if (dropped < batch) dropped += await connection.write(() => step(batch - dropped));
       }
-      connection.read(giveBackPages);
+      await connection.read(giveBackPages);
       return dropped;
     },
   };

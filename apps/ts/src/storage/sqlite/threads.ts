@@ -136,7 +136,7 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
     prune: async (scope, threadIds, strategy) => {
       let pruned = 0;
       for (const threadId of new Set(threadIds)) {
-        const done = connection.write(() => {
+        const done = await connection.write(() => {
           const row = seen(scope, threadId);
           if (row === undefined || isHeld(connection, row.id)) return false;
           if (strategy === "delete") purgeThread(connection, row.id);

@@ -139,8 +139,6 @@ create table run_events (
   n integer not null,
   at integer not null,
   run_id text,
-  ns text not null,
-  mode text not null,
   data text not null,
   unique (thread, epoch, n)
 ) strict;
