@@ -21,7 +21,7 @@ export interface RunRouteDeps {
 
 /** The run as clients see it: no machinery, no secrets in kwargs. */
 export function toRun(record: RunRecord): Run {
-  const { config, ...kwargs } = record.kwargs as { config?: RunConfig } & JsonObject;
+  const { config, context, ...kwargs } = record.kwargs as { config?: RunConfig; context?: JsonObject } & JsonObject;
   const configurable = config?.configurable;
   return {
     run_id: record.run_id,
@@ -34,6 +34,7 @@ export function toRun(record: RunRecord): Run {
     kwargs: {
       ...kwargs,
       config: { ...config, ...(configurable !== undefined && { configurable: publicConfigurable(configurable) }) },
+      ...(context !== undefined && { context: publicConfigurable(context) }),
     },
     multitask_strategy: record.multitask_strategy,
   };
@@ -106,7 +107,7 @@ export class RunCalls {
     return sseResponse(frames, call);
   }
 
-  waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Response {
+  waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Promise<Response> {
     const call = this.#call(c, target.run, { headers: locations(target.run, "join"), cancel: how.cancelOnDisconnect });
     return waitResponse(this.#deps.runs.reader.result(c.var.scope, target, call.controller.signal), call);
   }

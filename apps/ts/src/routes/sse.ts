@@ -34,9 +34,21 @@ export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCa
   return new Response(body, { headers: { ...SSE_HEADERS, ...call.headers } });
 }
 
-/** A JSON answer whose headers go out at once and which is kept alive with newlines until it is known (contract §5.1). */
-export function waitResponse(result: Promise<string>, call: StreamCall): Response {
+/** A run that ends within this time is answered in one piece; it is also how late the headers of a longer one may be. */
+const AT_ONCE_MS = 20;
+
+/**
+ * A JSON answer whose headers go out at once and which is kept alive with newlines until it is known (contract §5.1).
+ * A stream costs as much as the rest of a short request, so an answer that is there in a moment goes without.
+ */
+export async function waitResponse(result: Promise<string>, call: StreamCall): Promise<Response> {
+  const init = { headers: { "content-type": "application/json", ...call.headers } };
+  // Whoever must be told that the client has gone needs the stream's cancel from the first moment.
+  const quick = call.onClientGone === undefined ? await atOnce(result) : undefined;
+  if (quick !== undefined) return new Response(quick, init);
   let sent = false;
+  // It may fail before anybody pulls, or after the client has gone; `next` meets it where somebody is there.
+  result.catch(() => undefined);
   const body = pulled(call, {
     beat: NEWLINE,
     next: async () => {
@@ -47,7 +59,19 @@ export function waitResponse(result: Promise<string>, call: StreamCall): Respons
     },
     close: async () => undefined,
   });
-  return new Response(body, { headers: { "content-type": "application/json", ...call.headers } });
+  return new Response(body, init);
+}
+
+/** The text if it comes in a moment; undefined if it does not, or fails: then the stream tells. */
+function atOnce(result: Promise<string>): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, AT_ONCE_MS, undefined);
+    const settle = (text: string | undefined) => {
+      clearTimeout(timer);
+      resolve(text);
+    };
+    result.then(settle, () => settle(undefined));
+  });
 }
 
 interface Source {

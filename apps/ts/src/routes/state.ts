@@ -83,9 +83,10 @@ const search = route({
 
 const DEFAULT_LIMIT = 10;
 
-/** States are in wire form already. */
-function answer(c: Context<Env>, states: ThreadState | ThreadState[]) {
-  return c.body(JSON.stringify(states), 200, { "Content-Type": "application/json" });
+/** States are in wire form already, a history even as text. */
+function answer(c: Context<Env>, state: ThreadState | string) {
+  const text = typeof state === "string" ? state : JSON.stringify(state);
+  return c.body(text, 200, { "Content-Type": "application/json" });
 }
 
 export function stateRoutes(state: StateService): Router {

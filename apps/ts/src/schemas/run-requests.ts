@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { JsonObject, RunConfig } from "./common.ts";
+import { Id, JsonObject, RunConfig } from "./common.ts";
 import { Durability, MultitaskStrategy } from "./runs.ts";
 import { Checkpoint } from "./threads.ts";
 
@@ -79,7 +79,7 @@ export const RunBatchCreate = z.array(RunCreateStateless).min(1).max(100).meta({
 export const RunsCancel = z
   .object({
     status: z.enum(["pending", "running", "all"]).optional(),
-    thread_id: z.guid().optional(),
-    run_ids: z.array(z.guid()).min(1).optional(),
+    thread_id: Id.optional(),
+    run_ids: z.array(Id).min(1).optional(),
   })
   .meta({ id: "RunsCancel" });

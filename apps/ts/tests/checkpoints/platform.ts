@@ -14,8 +14,9 @@ import { ANONYMOUS } from "#core/identity/scope";
 import type { EventRow, RunRecord } from "#core/runs/repository";
 import type { Storage } from "#core/storage";
 import { readRunState } from "#core/threads/run-state";
-import { StateService } from "#core/threads/state";
+import { type HistoryQuery, StateService } from "#core/threads/state";
 import type { Assistant } from "#schemas/assistants";
+import type { ThreadState } from "#schemas/threads";
 import { openSqliteStorage } from "#storage/sqlite/open";
 
 const NAMESPACE = "6ba7b821-9dad-11d1-80b4-00c04fd430c8";
@@ -143,6 +144,11 @@ export class Platform implements AsyncDisposable {
     );
     if (claimed === undefined) throw new Error("the run could not be claimed");
     return claimed;
+  }
+
+  /** As a client sees it. */
+  async history(threadId: string, query: HistoryQuery): Promise<ThreadState[]> {
+    return JSON.parse(await this.state.history(ANONYMOUS, threadId, query));
   }
 
   /** One whole run: claimed, executed, finished with its state. */

@@ -77,7 +77,7 @@ describe("StateService", () => {
       checkpoint: null,
       created_at: null,
     });
-    expect(await platform.state.history(ANONYMOUS, threadId, { limit: 10 })).toEqual([]);
+    expect(await platform.history(threadId, { limit: 10 })).toEqual([]);
     const known = await platform.thread({ graph_id: "chat" });
     expect((await platform.state.get(ANONYMOUS, known)).checkpoint).toBeNull();
     expect(await failure(platform.state.get(ANONYMOUS, "00000000-0000-4000-8000-000000000000"))).toStartWith(
@@ -109,15 +109,15 @@ describe("StateService", () => {
   it("lists the history newest first, by limit, before and metadata", async () => {
     const threadId = await platform.thread();
     for (const text of ["one", "two"]) await platform.run(threadId, say(text), "chat");
-    const all = await platform.state.history(ANONYMOUS, threadId, { limit: 100 });
+    const all = await platform.history(threadId, { limit: 100 });
     expect(all.map((state) => state.metadata.step)).toEqual([4, 3, 2, 1, 0, -1]);
     expect(all[0]).toEqual(await platform.state.get(ANONYMOUS, threadId));
-    const two = await platform.state.history(ANONYMOUS, threadId, {
+    const two = await platform.history(threadId, {
       limit: 2,
       before: all[1]?.checkpoint?.checkpoint_id ?? "",
     });
     expect(two).toEqual(all.slice(2, 4));
-    const inputs = await platform.state.history(ANONYMOUS, threadId, { limit: 10, metadata: { source: "input" } });
+    const inputs = await platform.history(threadId, { limit: 10, metadata: { source: "input" } });
     expect(inputs.map((state) => state.metadata.step)).toEqual([2, -1]);
   });
 
@@ -157,7 +157,7 @@ describe("StateService", () => {
       checkpoint: { checkpoint_id: ofA.checkpoint?.checkpoint_id },
     });
     expect(byId.checkpoint).toEqual(ofA.checkpoint);
-    const history = await platform.state.history(ANONYMOUS, threadId, { limit: 10, assistant_id: a.assistant_id });
+    const history = await platform.history(threadId, { limit: 10, assistant_id: a.assistant_id });
     expect(history.every((state) => log(state)[0] !== "b")).toBe(true);
     // Both wait; the thread knows of both.
     const thread = await platform.storage.threads.find(ANONYMOUS, threadId);
@@ -213,9 +213,7 @@ describe("StateService", () => {
   it("forks by a write at an earlier checkpoint", async () => {
     const threadId = await platform.thread();
     await platform.run(threadId, say("hi"), "chat");
-    const before = (await platform.state.history(ANONYMOUS, threadId, { limit: 10 })).find(
-      (state) => state.next[0] === "answer",
-    );
+    const before = (await platform.history(threadId, { limit: 10 })).find((state) => state.next[0] === "answer");
     const values = { messages: [{ role: "user", content: "changed", id: "hi" }] };
     const update = { values, as_node: undefined, checkpoint: before?.checkpoint as never, checkpoint_id: undefined };
     await platform.state.update(ANONYMOUS, threadId, update);

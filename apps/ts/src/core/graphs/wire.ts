@@ -1,3 +1,5 @@
+import { unrolled } from "./unrolled.ts";
+
 /**
  * LangChain messages travel as flat dicts, anywhere in a payload (contract §10), and JSON must never meet their own
  * toJSON(), which gives a constructor envelope. Messages may come from another copy of langchain-core: shape only, no
@@ -101,7 +103,12 @@ export function encodePiece(message: unknown): string {
   return JSON.stringify(piece ? { ...dict, type: "AIMessageChunk" } : dict);
 }
 
-/** JSON text of toWire(value); "null" for undefined. */
+/** JSON text of toWire(value); "null" for undefined. What refers to itself is cut where it would begin again. */
 export function encodeJson(value: unknown): string {
-  return JSON.stringify(toWire(value)) ?? "null";
+  try {
+    return JSON.stringify(toWire(value)) ?? "null";
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return JSON.stringify(toWire(unrolled(value))) ?? "null";
+  }
 }

@@ -111,8 +111,10 @@ export class RunExecution {
         "run failed",
       );
     }
-    const verdict = await this.#verdict(thrown === undefined ? undefined : cause);
-    const closing = this.#emitter.conclude(this.#closingEvents(verdict));
+    // What is on its way to the log must be there before the lane is given up: later it would be refused.
+    await this.#emitter.written();
+    const { verdict, events, body } = await this.#ending(thrown === undefined ? undefined : cause);
+    const closing = this.#emitter.conclude(events);
     const outcome: RunOutcome = {
       status: verdict.status,
       error: verdict.error,
@@ -123,7 +125,7 @@ export class RunExecution {
     const result = await this.#untilStored(() => this.#env.storage.runs.finish(fence, outcome));
     if (result === undefined || result.kind === "fenced") return this.#lose();
     closing.release();
-    this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : this.#body(verdict) });
+    this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : body });
     this.#env.hub.drop(run.run_id);
     return result.kind === "removed" || result.thread_status === "busy" ? "handed_on" : "finished";
   }
@@ -131,6 +133,22 @@ export class RunExecution {
   #isDrained(thrown: unknown): boolean {
     const isGraphDrained = this.#prepared?.toolkit.isGraphDrained;
     return thrown !== undefined && isGraphDrained?.(thrown) === true;
+  }
+
+  /** Values that cannot be written as JSON fail the run; they must not keep it from ending. */
+  async #ending(cause: unknown): Promise<{ verdict: Verdict; events: ClosingEvent[]; body: string }> {
+    const told = (verdict: Verdict) => ({
+      verdict,
+      events: this.#closingEvents(verdict),
+      body: this.#body(verdict),
+    });
+    try {
+      return told(await this.#verdict(cause));
+    } catch (error) {
+      this.#env.logger.warn({ run_id: this.#handle.run.run_id, err: error }, "the values of a run cannot be told");
+      this.#pump?.forget();
+      return told({ status: "error", error: failureOf(error), state: undefined });
+    }
   }
 
   async #verdict(cause: unknown): Promise<Verdict> {
@@ -179,7 +197,8 @@ export class RunExecution {
       const values = this.#pump?.valuesText();
       if (values !== undefined) events.push({ mode: "values", data: values, shown: false });
       const interrupts = this.#interruptsText(verdict);
-      if (interrupts !== undefined) {
+      // On a logged run without `values` and `updates` they stand in the log already: the reader had to see them.
+      if (interrupts !== undefined && (!run.logged || this.#kwargs.stream_mode.includes("updates"))) {
         events.push({ mode: "values", data: `{"__interrupt__":${interrupts}}`, shown: false });
       }
     }
@@ -237,6 +256,7 @@ export class RunExecution {
   #lose(): AttemptEnd {
     this.#emitter.conclude([]);
     if (this.#feed.state === "open") this.#feed.suspend();
+    if (this.#env.hub.find(this.#handle.run.run_id) === this.#feed) this.#env.hub.drop(this.#handle.run.run_id);
     this.#env.logger.warn(
       { run_id: this.#handle.run.run_id, epoch: this.#handle.fence.epoch },
       "lost the lane of a run",

@@ -19,27 +19,46 @@ export function resultBody(result: {
   return `${values.slice(0, -1)},${tail}`;
 }
 
-/** The same from the log of a run that ended earlier; undefined when nothing of it is kept. */
-export function resultFromLog(rows: readonly EventRow[], error: RunFailure | null): string | undefined {
-  const epoch = rows[rows.length - 1]?.epoch;
-  if (epoch === undefined && error === null) return undefined;
-  let values: string | undefined;
-  const interrupts: unknown[] = [];
-  for (const row of rows) {
-    if (row.epoch !== epoch || row.mode !== "values" || row.ns !== "") continue;
+/** The same from the `values` rows of a run that ended earlier, taken in order. */
+export class LoggedResult {
+  #epoch: number | undefined;
+  #values: string | undefined;
+  #interrupts: unknown[] = [];
+
+  add(row: EventRow): void {
+    if (row.mode !== "values" || row.ns !== "") return;
+    if (row.epoch !== this.#epoch) {
+      // Only the last attempt counts.
+      this.#epoch = row.epoch;
+      this.#values = undefined;
+      this.#interrupts = [];
+    }
     const found = row.data.startsWith('{"__interrupt__":') ? interruptsOf(JSON.parse(row.data)) : undefined;
-    if (found === undefined) values = row.data;
-    else interrupts.push(...found);
+    if (found === undefined) this.#values = row.data;
+    else this.#interrupts.push(...found);
   }
-  if (values === undefined && interrupts.length === 0 && error === null) return undefined;
-  return resultBody({ values, interrupts: interrupts.length > 0 ? encodeJson(interrupts) : undefined, error });
+
+  /** Undefined when nothing of it is kept. */
+  body(error: RunFailure | null): string | undefined {
+    if (this.#values === undefined && this.#interrupts.length === 0 && error === null) return undefined;
+    const interrupts = this.#interrupts.length > 0 ? encodeJson(this.#interrupts) : undefined;
+    return resultBody({ values: this.#values, interrupts, error });
+  }
 }
 
-/** What the client is told of an exception: its class name and message. */
+/** What the client is told of an exception: its class name and message. User code may throw anything. */
 export function failureOf(error: unknown): RunFailure {
-  if (error instanceof Error || (typeof error === "object" && error !== null && "message" in error)) {
-    const { name, message } = error as Error;
-    return { error: name || "Error", message: String(message) };
+  try {
+    if (typeof error !== "object" || error === null) return { error: "Error", message: String(error) };
+    // langgraph marks what its tasks throw.
+    const { pregelTaskId: _, ...own } = error as { pregelTaskId?: unknown };
+    const { name, message } = error as Partial<Error>;
+    return {
+      error: typeof name === "string" && name !== "" ? name : "Error",
+      message: typeof message === "string" ? message : encodeJson(own),
+    };
+  } catch {
+    // A getter that throws, a proxy that was revoked: the failure itself must still be told.
+    return { error: "Error", message: "The graph threw a value that cannot be read" };
   }
-  return { error: "Error", message: String(error) };
 }

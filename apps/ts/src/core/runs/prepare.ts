@@ -3,7 +3,7 @@ import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { createSaver } from "#core/checkpoints/saver";
 import { bindGraph } from "#core/graphs/bind";
 import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/registry";
-import type { AuthScope } from "#core/identity/scope";
+import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
 import type { FeedHub } from "#core/streams/hub";
@@ -99,7 +99,13 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
 /** Server-set keys win over whatever the request says (DESIGN §6). */
 function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
   const { run } = handle;
-  const { thread_id: _thread, checkpoint_ns: ns, ...asked } = kwargs.config.configurable ?? {};
+  const {
+    thread_id: _thread,
+    user_id: _user,
+    langgraph_auth_user_id: _identity,
+    checkpoint_ns: ns,
+    ...asked
+  } = kwargs.config.configurable ?? {};
   return {
     ...asked,
     ...(ns ? { checkpoint_ns: ns } : {}),
@@ -107,9 +113,8 @@ function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
     thread_id: run.thread_id,
     graph_id: run.graph_id,
     assistant_id: run.assistant_id,
-    user_id: run.owner,
-    owner: run.owner,
-    langgraph_auth_user_id: run.owner,
+    // Every key is copied dozens of times in a run: nobody's identity is not worth it.
+    ...(run.owner === ANONYMOUS.owner ? undefined : { user_id: run.owner, langgraph_auth_user_id: run.owner }),
     langgraph_request_id: kwargs.request_id,
     ...(kwargs.strict_resume === true && { __pregel_strict_resume: true }),
   };

@@ -6,11 +6,12 @@ import type { RunFeed } from "#core/streams/feed";
 import type { ReaderFilter } from "#core/streams/modes";
 import { type ReadRequest, readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
-import { resultFromLog } from "./outcome.ts";
+import { LoggedResult } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunRecord } from "./repository.ts";
 
-const RESULT_ROWS = 10_000;
+/** Rows of the log at once; each may hold a whole state. */
+const RESULT_ROWS = 100;
 
 export interface JoinRequest extends ReaderFilter {
   from: "start" | "now" | EventId;
@@ -24,6 +25,8 @@ export interface Readable {
   feed?: RunFeed | undefined;
 }
 
+type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord };
+
 /** The stream closes without an end: the server drains, the client is to come back (DESIGN §5). */
 export class StreamSuspended extends Error {
   override readonly name = "StreamSuspended";
@@ -35,6 +38,8 @@ export class StreamSuspended extends Error {
 /** Reads runs: their events as they come or as they were kept, and what they came to. */
 export class RunReader {
   readonly #env: RunEnvironment;
+  /** Feeds that were made for a reader and may yet turn out to be too late, by run. */
+  readonly #opening = new Map<string, Promise<Attached>>();
 
   constructor(env: RunEnvironment) {
     this.#env = env;
@@ -81,26 +86,48 @@ export class RunReader {
    * The feed of a run that is not over, made if this process has none yet; else the run as it ended. Asked again after
    * the feed exists, because the run may have ended between the two.
    */
-  async #attach(scope: AuthScope, run: RunRecord): Promise<{ feed: RunFeed } | { feed: undefined; run: RunRecord }> {
+  async #attach(scope: AuthScope, run: RunRecord): Promise<Attached> {
+    const opening = this.#opening.get(run.run_id);
+    if (opening !== undefined) return opening;
     const known = this.#env.hub.find(run.run_id);
     if (known !== undefined) return { feed: known };
     if (isOver(run)) return { feed: undefined, run };
+    const opened = this.#open(scope, run).finally(() => this.#opening.delete(run.run_id));
+    this.#opening.set(run.run_id, opened);
+    return opened;
+  }
+
+  async #open(scope: AuthScope, run: RunRecord): Promise<Attached> {
     const feed = this.#env.hub.open(run.run_id);
-    const now = await this.#env.storage.runs.find(scope, run.run_id);
-    if (now !== undefined && !isOver(now)) return { feed };
-    this.#env.hub.drop(run.run_id);
-    if (now === undefined) throw new RuntimeError("not_found", `Run ${run.run_id} not found`);
-    return { feed: undefined, run: now };
+    try {
+      const now = await this.#env.storage.runs.find(scope, run.run_id);
+      if (now !== undefined && !isOver(now)) return { feed };
+      if (now === undefined) throw new RuntimeError("not_found", `Run ${run.run_id} not found`);
+      this.#env.hub.drop(run.run_id);
+      return { feed: undefined, run: now };
+    } catch (error) {
+      this.#env.hub.drop(run.run_id);
+      throw error;
+    }
   }
 
   async #resultOf(scope: AuthScope, run: RunRecord): Promise<string> {
-    const rows = await this.#env.storage.events.read(scope, {
-      thread_id: run.thread_id,
-      run_id: run.run_id,
-      modes: ["values"],
-      limit: RESULT_ROWS,
-    });
-    return resultFromLog(rows, run.error) ?? (await this.storedValues(scope, run.thread_id));
+    const { thread_id, run_id } = run;
+    const result = new LoggedResult();
+    let after: EventId | undefined;
+    for (;;) {
+      const rows = await this.#env.storage.events.read(scope, {
+        thread_id,
+        run_id,
+        after,
+        modes: ["values"],
+        limit: RESULT_ROWS,
+      });
+      for (const row of rows) result.add(row);
+      after = rows[rows.length - 1];
+      if (rows.length < RESULT_ROWS) break;
+    }
+    return result.body(run.error) ?? (await this.storedValues(scope, thread_id));
   }
 
   /** Nothing of the run's log is left, or nothing after the reader's position: its final state, and that it is over. */

@@ -80,7 +80,7 @@ export class RunService {
       }
       const strategy = run.multitask_strategy === "rollback" ? "rollback" : "interrupt";
       for (const id of outcome.cancelled) worker.cancel(id, strategy);
-      for (const id of [...outcome.ended, ...outcome.removed]) closeFeed(env.hub, id, "{}");
+      await this.#closeFeeds(scope, outcome.run.thread_id, [...outcome.ended, ...outcome.removed]);
       await worker.start(outcome.run);
       return { run: outcome.run, feed };
     } catch (error) {
@@ -89,10 +89,23 @@ export class RunService {
     }
   }
 
-  /** In order; the first that is refused ends the batch, those before it stay accepted. */
+  /** Whoever reads a run that never got to run is told of its end; who waits for it gets the thread's stored values. */
+  async #closeFeeds(scope: AuthScope, threadId: string, runIds: readonly string[]): Promise<void> {
+    const { hub } = this.#deps.env;
+    const open = runIds.filter((id) => hub.find(id) !== undefined);
+    if (open.length === 0) return;
+    const values = await this.reader.storedValues(scope, threadId);
+    for (const id of open) closeFeed(hub, id, values);
+  }
+
+  /** In order. All or none, as far as the requests themselves can be at fault. */
   async createBatch(scope: AuthScope, requests: readonly RunCreate[], requestId: string): Promise<RunRecord[]> {
-    // Everything that can be wrong with a request is found before the first run is accepted.
-    for (const request of requests) await this.#deps.assistants.resolve(scope, request.assistant_id);
+    const { env, assistants, maxAttempts } = this.#deps;
+    for (const request of requests) {
+      const assistant = await assistants.resolve(scope, request.assistant_id);
+      const trial = { runId: "", threadId: undefined, hiddenThreadId: "", streamed: false, idempotencyKey: null };
+      newRun(request, { ...trial, requestId, maxAttempts }, { assistant, thread: undefined, graphs: env.graphs });
+    }
     const runs: RunRecord[] = [];
     for (const request of requests) {
       const { run } = await this.create(scope, request, { streamed: false, attached: false, requestId });
@@ -143,7 +156,7 @@ export class RunService {
       worker.cancel(run.run_id, run.cancel_action ?? how.action);
       if (how.wait) await worker.ended(run.run_id);
     } else {
-      closeFeed(env.hub, run.run_id, await this.reader.storedValues(scope, run.thread_id));
+      await this.#closeFeeds(scope, run.thread_id, [run.run_id]);
       worker.look();
     }
     return run;
@@ -201,6 +214,8 @@ export class RunService {
 
   /** Client of an attached call has gone and asked for its run to go with it. */
   async abandon(scope: AuthScope, runId: string): Promise<void> {
+    // A server that stops cuts its clients off; that is not their wish.
+    if (this.#deps.env.hub.find(runId)?.state === "suspended") return;
     try {
       await this.cancel(scope, { run_id: runId }, { action: "interrupt", wait: false });
     } catch (error) {

@@ -186,8 +186,13 @@ export class Worker {
       const swept = await this.#env.storage.runs.evict(handle.fence);
       if (swept === undefined) return;
       this.#env.logger.warn({ run_id: handle.run.run_id }, "took the thread away from a run that ignored its cancel");
-      closeFeed(this.#env.hub, handle.run.run_id, "{}");
-      this.#handles.delete(handle.run.run_id);
+      const { run_id, thread_id, tenant, owner } = handle.run;
+      const scope = { tenant, owner, permissions: [], filters: undefined };
+      const thread = await this.#env.storage.threads.find(scope, thread_id);
+      closeFeed(this.#env.hub, run_id, JSON.stringify(thread?.values ?? {}));
+      this.#handles.delete(run_id);
+      // For whoever waits the run is over, whatever its code still does.
+      handle.close();
       this.look();
     } catch (error) {
       this.#env.logger.error(

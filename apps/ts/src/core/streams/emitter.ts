@@ -37,6 +37,8 @@ export class RunEmitter {
   #bytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  /** The latest write under way; the earlier ones are stored before it. */
+  #writing: Promise<void> | undefined;
 
   constructor(deps: EmitterDeps) {
     this.#deps = deps;
@@ -51,7 +53,11 @@ export class RunEmitter {
   emit(mode: string, ns: string, data: string): void {
     if (this.#closed) return;
     if (this.#deps.logged) this.#keep(mode, ns, data);
-    else this.#show(this.#event({ mode, ns, data }, null));
+    else {
+      this.#show(this.#event({ mode, ns, data }, null));
+      // The few events that are kept hold the ring back until they are stored.
+      if (this.#buffer.length > 0 && this.#deps.feed.full) this.#flushSoon(0);
+    }
   }
 
   /** `metadata`: first of each attempt, kept for every run. */
@@ -88,8 +94,23 @@ export class RunEmitter {
     this.#buffer = [];
     this.#bytes = 0;
     const last = rows[rows.length - 1] as EventRow;
-    await this.#deps.write(rows);
+    const writing = this.#deps.write(rows);
+    this.#writing = writing;
+    try {
+      await writing;
+    } catch (error) {
+      // Kept for the transaction that ends the run, so that the log has no hole.
+      this.#buffer = [...rows, ...this.#buffer].sort((a, b) => a.n - b.n);
+      throw error;
+    } finally {
+      if (this.#writing === writing) this.#writing = undefined;
+    }
     this.#deps.feed.markDurable({ epoch: last.epoch, n: last.n });
+  }
+
+  /** Resolves when no write is under way; one that fails is reported by onFailure. */
+  async written(): Promise<void> {
+    await this.#writing?.catch(() => undefined);
   }
 
   #keep(mode: string, ns: string, data: string): void {

@@ -68,11 +68,18 @@ export class RunFeed {
     return first && { epoch: first.epoch, n: first.n as number };
   }
 
+  /** Nothing follows the end: what a run that lost its lane still says is not for anybody. */
   append(event: RunEvent): void {
+    if (this.#state === "ended") return;
     this.#events.push(event);
     this.#bytes += event.data.length;
-    if (this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES) this.#trim();
+    if (this.full) this.#trim();
     this.#wakeSoon();
+  }
+
+  /** Whether the ring holds more than it should: what is not durable cannot leave it. */
+  get full(): boolean {
+    return this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES;
   }
 
   markDurable(id: EventId): void {

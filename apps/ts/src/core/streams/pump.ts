@@ -61,7 +61,14 @@ export class Pump {
   valuesText(): string | undefined {
     const { values } = this.result;
     if (values === undefined) return undefined;
-    return this.#encoded?.values === values ? this.#encoded.text : encodeJson(values);
+    if (this.#encoded?.values !== values) this.#encoded = { values, text: encodeJson(values) };
+    return this.#encoded.text;
+  }
+
+  /** Lets go of what turned out not to be writable as JSON, so that the run can be ended without it. */
+  forget(): void {
+    this.result.values = undefined;
+    this.result.interrupts = [];
   }
 
   /** LangChain's own event stream, which carries the graph's chunks inside; slower, so only for mode `events`. */

@@ -41,7 +41,9 @@ export async function* readLive(
       else cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
     }
     while (!request.signal.aborted) {
-      if (cursor.position < feed.start) {
+      // Again and again: while the log was read the ring may have gone on.
+      while (cursor.position < feed.start) {
+        cursor.position = feed.start;
         cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
       }
       const { state } = feed;

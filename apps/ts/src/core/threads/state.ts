@@ -1,10 +1,13 @@
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
+import { toStored } from "#core/checkpoints/namespace";
+import type { StoredCheckpoint } from "#core/checkpoints/repository";
 import { createSaver, type FencedSaver, type SaverOptions } from "#core/checkpoints/saver";
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import { bindGraph } from "#core/graphs/bind";
 import { mergeRunConfig } from "#core/graphs/merge";
 import type { GraphAccess, GraphLike, GraphToolkit } from "#core/graphs/registry";
+import { encodeJson } from "#core/graphs/wire";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { EventRow, LaneRepository } from "#core/runs/repository";
@@ -12,6 +15,7 @@ import type { Storage } from "#core/storage";
 import type { JsonObject } from "#schemas/common";
 import type { StateUpdate, StateUpdated } from "#schemas/state";
 import type { Superstep, Thread, ThreadState } from "#schemas/threads";
+import { HistoryCache, historyKey } from "./history-cache.ts";
 import { type Place, type PlaceDeps, StatePlaces } from "./state-place.ts";
 import {
   type CheckpointRef,
@@ -60,8 +64,14 @@ interface Access {
   checkpoint: CheckpointRef | undefined;
 }
 
+interface OpenOptions extends Pick<GraphAccess, "accessContext">, Pick<SaverOptions, "fence" | "shareReads"> {
+  /** In place of the storage's own checkpoints. */
+  rows?: Storage["checkpoints"] | undefined;
+}
+
 export class StateService {
   readonly #deps: StateServiceDeps;
+  readonly #told = new HistoryCache();
   readonly #places: StatePlaces;
 
   constructor(deps: StateServiceDeps) {
@@ -80,22 +90,56 @@ export class StateService {
     return toThreadState(snapshot);
   }
 
-  /** Newest first; the root namespace of the scope unless a checkpoint names another. */
-  async history(scope: AuthScope, threadId: string, query: HistoryQuery): Promise<ThreadState[]> {
+  /**
+   * JSON text of the list, newest first; the root namespace of the scope unless a checkpoint names another. States that
+   * were told before are not made again.
+   */
+  async history(scope: AuthScope, threadId: string, query: HistoryQuery): Promise<string> {
     const thread = await this.#thread(scope, threadId);
     const access = await this.#find(scope, thread, query);
-    if (access === undefined) return [];
-    const { graph } = await this.#open(scope, access, { accessContext: "threads.read", shareReads: true });
-    const config = { configurable: { ...this.#configurable(access), checkpoint_ns: access.namespace ?? "" } };
-    const options = {
+    if (access === undefined) return "[]";
+    const stored = await this.#deps.checkpoints.list(scope, {
+      thread_id: threadId,
+      checkpoint_ns: toStored(access.place.checkpointScope, access.namespace ?? ""),
+      checkpoint_id: access.checkpoint?.checkpoint_id ?? undefined,
+      before: query.before,
+      filter: query.metadata,
       limit: query.limit,
-      ...(query.before !== undefined && { before: { configurable: { checkpoint_id: query.before } } }),
-      ...(query.metadata !== undefined && { filter: query.metadata }),
+    });
+    const keys = stored.map((each) => historyKey(each, access.place));
+    const texts = keys.map((key) => this.#told.get(key));
+    const unknown = stored.filter((_, i) => texts[i] === undefined);
+    if (unknown.length > 0) {
+      const made = await this.#tell(scope, access, unknown);
+      for (let i = 0; i < stored.length; i++) {
+        if (texts[i] !== undefined) continue;
+        const text = made.get((stored[i] as StoredCheckpoint).row.checkpoint_id);
+        texts[i] = text;
+        if (text !== undefined) this.#told.set(keys[i] as string, text);
+      }
+    }
+    return `[${texts.filter((text) => text !== undefined).join(",")}]`;
+  }
+
+  /** Lets the graph make the states of these checkpoints; by checkpoint id. */
+  async #tell(scope: AuthScope, access: Access, stored: StoredCheckpoint[]): Promise<Map<string, string>> {
+    const { checkpoints } = this.#deps;
+    // The saver reads the rows that are here already; anything else it asks the storage.
+    const rows: Storage["checkpoints"] = {
+      ...checkpoints,
+      get: (asker, query) => checkpoints.get(asker, query),
+      ancestors: (asker, query) => checkpoints.ancestors(asker, query),
+      list: async () => stored,
     };
-    const states: ThreadState[] = [];
+    const { graph } = await this.#open(scope, access, { accessContext: "threads.read", shareReads: true, rows });
+    const config = { configurable: { ...this.#configurable(access), checkpoint_ns: access.namespace ?? "" } };
     const memo: WireMemo = new Map();
-    for await (const snapshot of graph.getStateHistory(config, options)) states.push(toThreadState(snapshot, memo));
-    return states;
+    const texts = new Map<string, string>();
+    for await (const snapshot of graph.getStateHistory(config)) {
+      const state = toThreadState(snapshot, memo);
+      if (state.checkpoint?.checkpoint_id != null) texts.set(state.checkpoint.checkpoint_id, encodeJson(state));
+    }
+    return texts;
   }
 
   /**
@@ -177,10 +221,10 @@ export class StateService {
   async #open(
     scope: AuthScope,
     access: Access,
-    options: Pick<GraphAccess, "accessContext"> & Pick<SaverOptions, "fence" | "shareReads">,
+    options: OpenOptions,
   ): Promise<{ graph: GraphLike; saver: FencedSaver; toolkit: GraphToolkit }> {
     const { checkpoints, commits, graphs } = this.#deps;
-    const { accessContext, fence, shareReads } = options;
+    const { accessContext, fence, shareReads, rows } = options;
     const { graphId, assistant, checkpointScope } = access.place;
     const merged = mergeRunConfig({ assistant });
     const shared = await graphs.build(graphId, {
@@ -190,7 +234,7 @@ export class StateService {
     });
     const toolkit = graphs.toolkit(graphId);
     const saver = createSaver({
-      repository: checkpoints,
+      repository: rows ?? checkpoints,
       commits,
       scope,
       checkpointScope,

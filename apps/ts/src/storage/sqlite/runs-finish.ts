@@ -22,15 +22,12 @@ export function finishRun(connection: Connection, fence: Fence, outcome: RunOutc
   const row = heldRun(connection, fence);
   if (row === undefined) return { kind: "fenced" };
   const { thread } = row;
-  const lane = { thread, scope: outcome.scope };
   if (row.cancel_action === "rollback") {
-    // What was kept before the run is what the thread goes back to. A state that the caller computed is only believed
-    // when it knew of the rollback: one that comes in the last moment finds the state of checkpoints about to go.
-    if (outcome.status === "interrupted" && outcome.state !== undefined) writeState(connection, lane, outcome.state);
+    // The thread goes back to what was kept of it before the run; the outcome tells of checkpoints that are about to go.
     rollbackRun(connection, row);
     return { kind: "removed" };
   }
-  if (outcome.state !== undefined) writeState(connection, lane, outcome.state);
+  if (outcome.state !== undefined) writeState(connection, { thread, scope: outcome.scope }, outcome.state);
   insertEvents(connection, thread, outcome.events);
   const status = closeRun(connection, row, { ending: outcome, scope: outcome.scope, bump: 0 });
   const now = connection.now();
