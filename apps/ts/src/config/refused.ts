@@ -31,6 +31,9 @@ export const REFUSED_VARIABLES: Readonly<Record<string, Refusal>> = {
     when: (value) => !["false", "0", "no", "off"].includes(value.toLowerCase()),
     why: "the semantic router is not supported yet; unset it or set it to false",
   },
+  CUSTOM_API_KEY: {
+    why: "the server's own key is never sent to an endpoint that a caller names; put custom_api_key beside base_url in the assistant's config",
+  },
   MOUNT_PREFIX: { why: "serving below a path prefix is not supported yet; unset it" },
 };
 

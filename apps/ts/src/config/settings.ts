@@ -60,7 +60,6 @@ export const SETTINGS = {
   OPENAI_API_KEY: secret({ section: MODELS, description: "Key for OpenAI." }),
   ANTHROPIC_API_KEY: secret({ section: MODELS, description: "Key for Anthropic." }),
   GOOGLE_API_KEY: secret({ section: MODELS, description: "Key for Google Gemini." }),
-  CUSTOM_API_KEY: secret({ section: MODELS, description: "Key for an assistant's own `base_url`." }),
   OPENAI_API_BASE: url({ section: MODELS, description: "OpenAI-compatible endpoint in place of OpenAI's." }),
   OPENAI_BASE_URL: url({
     section: MODELS,

@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { lines } from "../cli/lines.ts";
+import { SseReader } from "../runs/sse-client.ts";
+
+const root = resolve(import.meta.dir, "../../../..");
+const entry = join(root, "apps/ts/src/index.ts");
+const graphs = join(root, "apps/ts/tests/fixtures/engine");
+
+/** The engine that runs the servers: Bun, or the Node of FRACTAL_TEST_NODE when CRASH_ON_NODE asks for it. */
+const command: readonly [string, ...string[]] =
+  process.env.CRASH_ON_NODE === "1" && process.env.FRACTAL_TEST_NODE !== undefined
+    ? [process.env.FRACTAL_TEST_NODE, entry]
+    : [process.execPath, "--no-env-file", "--no-install", entry];
+
+/** A real server over the engine's graphs, on a data directory that outlives it: killed and started again at will. */
+export class CrashServer implements AsyncDisposable {
+  readonly dataDir: string = mkdtempSync(join(tmpdir(), "fractal-crash-"));
+  #child: ChildProcess | undefined;
+  #out: ReturnType<typeof lines> | undefined;
+  url = "";
+
+  static async start(): Promise<CrashServer> {
+    const server = new CrashServer();
+    await server.start();
+    return server;
+  }
+
+  start(): Promise<void> {
+    const [program, ...args] = command;
+    return this.#spawn(program, [...args, "start"]);
+  }
+
+  /** The server of blocked-server.ts, whose runs reach their end and do not get past it. */
+  startBlocked(): Promise<void> {
+    const script = join(import.meta.dir, "blocked-server.ts");
+    return this.#spawn(process.execPath, ["--no-env-file", script, this.dataDir, join(graphs, "langgraph.json")]);
+  }
+
+  /** Resolves when a run of the blocked server has done everything but end. */
+  async finishReached(): Promise<void> {
+    await this.#out?.until(/FINISH reached/);
+  }
+
+  async #spawn(program: string, args: string[]): Promise<void> {
+    const child = spawn(program, args, {
+      cwd: graphs,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: "0", FRACTAL_DATA_DIR: this.dataDir },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#child = child;
+    const [out, err] = [lines(child.stdout), lines(child.stderr)];
+    this.#out = out;
+    const line = await out.until(/^\s+URL\s+http/).catch((error: Error) => {
+      throw new Error(`${error.message}\n${err.seen()}`);
+    });
+    this.url = line.trim().split(/\s+/)[1] as string;
+  }
+
+  /** SIGKILL: nothing of the process runs after this. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** SIGTERM: a clean stop; the exit code. */
+  async stop(): Promise<number | null> {
+    return this.#end("SIGTERM");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const gone = once(child, "exit");
+    child.kill(signal);
+    const [code] = await gone;
+    return code;
+  }
+
+  post(path: string, body: unknown): Promise<Response> {
+    return fetch(this.url + path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: answers are judged by the tests
+  async json(path: string, body?: unknown): Promise<any> {
+    const response = body === undefined ? await fetch(this.url + path) : await this.post(path, body);
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${text}`);
+    return JSON.parse(text);
+  }
+
+  async thread(): Promise<string> {
+    return (await this.json("/threads", {})).thread_id;
+  }
+
+  async stream(path: string, body: unknown): Promise<SseReader> {
+    return new SseReader(await this.post(path, body));
+  }
+
+  async rejoin(threadId: string, runId: string, lastEventId: string): Promise<SseReader> {
+    const headers = { "last-event-id": lastEventId };
+    return new SseReader(await fetch(`${this.url}/threads/${threadId}/runs/${runId}/stream`, { headers }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Asks again until the answer satisfies the condition. */
+export async function eventually<T>(ask: () => Promise<T>, met: (value: T) => boolean, ms = 20_000): Promise<T> {
+  for (const deadline = Date.now() + ms; ; await new Promise((r) => setTimeout(r, 25))) {
+    const value = await ask();
+    if (met(value)) return value;
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)}`);
+  }
+}
