@@ -10,11 +10,10 @@ const root = resolve(import.meta.dir, "../../../..");
 const entry = join(root, "apps/ts/src/index.ts");
 const graphs = join(root, "apps/ts/tests/fixtures/engine");
 
-/** The engine that runs the servers: Bun, or the Node of FRACTAL_TEST_NODE when CRASH_ON_NODE asks for it. */
-const command: readonly [string, ...string[]] =
-  process.env.CRASH_ON_NODE === "1" && process.env.FRACTAL_TEST_NODE !== undefined
-    ? [process.env.FRACTAL_TEST_NODE, entry]
-    : [process.execPath, "--no-env-file", "--no-install", entry];
+export type EngineName = "bun" | "node";
+
+/** Node 24, where there is one: .ci/run fetches it and says where. */
+export const testNode: string | undefined = process.env.FRACTAL_TEST_NODE || undefined;
 
 /** A real server over the engine's graphs, on a data directory that outlives it: killed and started again at will. */
 export class CrashServer implements AsyncDisposable {
@@ -23,15 +22,21 @@ export class CrashServer implements AsyncDisposable {
   #out: ReturnType<typeof lines> | undefined;
   url = "";
 
-  static async start(): Promise<CrashServer> {
-    const server = new CrashServer();
+  readonly engine: EngineName;
+
+  constructor(engine: EngineName = "bun") {
+    this.engine = engine;
+  }
+
+  static async start(engine: EngineName = "bun"): Promise<CrashServer> {
+    const server = new CrashServer(engine);
     await server.start();
     return server;
   }
 
   start(): Promise<void> {
-    const [program, ...args] = command;
-    return this.#spawn(program, [...args, "start"]);
+    if (this.engine === "node") return this.#spawn(testNode as string, [entry, "start"]);
+    return this.#spawn(process.execPath, ["--no-env-file", "--no-install", entry, "start"]);
   }
 
   /** The server of blocked-server.ts, whose runs reach their end and do not get past it. */

@@ -1,0 +1,121 @@
+import { describe, expect, it } from "bun:test";
+import type { SseEvent } from "../runs/sse-client.ts";
+import { CrashServer, type EngineName, eventually } from "./server.ts";
+
+const ids = (events: readonly SseEvent[]): string[] => events.flatMap(({ id }) => id ?? []);
+const order = (id: string): [number, number] => id.split("-").map(Number) as [number, number];
+const isAfter = (a: string, b: string): boolean => {
+  const [[ea, na], [eb, nb]] = [order(a), order(b)];
+  return ea > eb || (ea === eb && na > nb);
+};
+
+/** What a stop of any kind, at any moment, must leave intact. */
+export function killSuite(engine: EngineName): void {
+  describe(`kill -9 in the middle of a streamed run (${engine})`, () => {
+    it("goes on after the restart: ends once, repeats no finished step, loses and doubles no event", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const before = await server.stream(`/threads/${threadId}/runs/stream`, {
+        assistant_id: "counter",
+        input: { steps: 12, sleep_ms: 60 },
+        stream_mode: ["updates", "values"],
+      });
+      const seen = await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 4);
+      const runId: string = seen[0]?.data.run_id;
+      await server.kill();
+      await server.start();
+      const after = await server.rejoin(threadId, runId, ids(seen).at(-1) as string);
+      const rest = await after.rest();
+
+      const all = [...ids(seen), ...ids(rest)];
+      expect(all.every((id, i) => i === 0 || isAfter(id, all[i - 1] as string))).toBe(true);
+      expect(rest.find(({ event }) => event === "metadata")?.data).toMatchObject({ run_id: runId, attempt: 2 });
+      expect(rest.at(-1)?.event).toBe("end");
+      expect(rest.filter(({ event }) => event === "end")).toHaveLength(1);
+      const log = Array.from({ length: 12 }, (_, i) => `step-${i + 1}`);
+      expect(rest.findLast(({ event }) => event === "values")?.data.log).toEqual(log);
+
+      const [run, thread] = [await server.json(`/threads/${threadId}/runs/${runId}`), await server.json(`/threads/${threadId}`)];
+      expect([run.status, thread.status, thread.values.log]).toEqual(["success", "idle", log]);
+      // The whole log again: every id that the client saw before the crash is there or was superseded by the new attempt.
+      const whole = ids(await (await server.rejoin(threadId, runId, "-1")).rest());
+      expect(new Set(whole).size).toBe(whole.length);
+      const firstAttempt = whole.filter((id) => order(id)[0] === order(all[0] as string)[0]);
+      expect(firstAttempt).toEqual(ids(seen).slice(0, firstAttempt.length));
+    });
+
+    it("runs a run that was only accepted, and keeps the order of those that wait", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const create = (steps: number) =>
+        server.json(`/threads/${threadId}/runs`, { assistant_id: "counter", input: { steps, sleep_ms: 100 } });
+      const runs = [await create(3), await create(4), await create(5)];
+      await server.kill();
+      await server.start();
+      for (const { run_id } of runs) await server.json(`/threads/${threadId}/runs/${run_id}/join`);
+      const thread = await server.json(`/threads/${threadId}`);
+      expect([thread.status, thread.values.count]).toEqual(["idle", 5]);
+      const after = await server.json(`/threads/${threadId}/runs`);
+      expect(after.map(({ status }: { status: string }) => status)).toEqual(["success", "success", "success"]);
+    });
+
+    it("fires a delayed run whose time came while nobody was there, and runs a stateless one again from its input", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const delayed = await server.json(`/threads/${threadId}/runs`, {
+        assistant_id: "counter",
+        input: { steps: 1 },
+        after_seconds: 1,
+      });
+      const stateless = await server.json("/runs", { assistant_id: "counter", input: { steps: 4, sleep_ms: 80 } });
+      await server.kill();
+      await server.start();
+      await server.json(`/threads/${threadId}/runs/${delayed.run_id}/join`);
+      const values = await server.json(`/threads/${stateless.thread_id}/runs/${stateless.run_id}/join`);
+      expect(values.log).toEqual(["step-1", "step-2", "step-3", "step-4"]);
+      expect((await server.json(`/threads/${threadId}`)).values.count).toBe(1);
+    });
+  });
+
+  describe(`a clean stop in the middle of a streamed run (${engine})`, () => {
+    it("uses no attempt, closes the stream without an end, and goes on where it stood", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const before = await server.stream(`/threads/${threadId}/runs/stream`, {
+        assistant_id: "counter",
+        input: { steps: 10, sleep_ms: 80 },
+        stream_mode: "updates",
+      });
+      await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 3);
+      const stopped = server.stop();
+      const seen = await before.rest();
+      expect(await stopped).toBe(0);
+      expect(seen.map(({ event }) => event)).not.toContain("end");
+      await server.start();
+      const runId: string = seen[0]?.data.run_id;
+      const rest = await (await server.rejoin(threadId, runId, ids(seen).at(-1) as string)).rest();
+      expect(rest.find(({ event }) => event === "metadata")?.data.attempt).toBe(1);
+      const steps = [...seen, ...rest].filter(({ event }) => event === "updates").map(({ data }) => data.step.log[0]);
+      expect(steps).toEqual(Array.from({ length: 10 }, (_, i) => `step-${i + 1}`));
+      expect((await server.json(`/threads/${threadId}/runs/${runId}`)).status).toBe("success");
+    });
+  });
+
+  describe(`a run that ignores its cancel (${engine})`, () => {
+    it("frees the thread, and what it still does changes nothing", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const run = await server.json(`/threads/${threadId}/runs`, { assistant_id: "deaf", input: { ms: 1500 } });
+      await eventually(
+        () => server.json(`/threads/${threadId}/state`),
+        (state) => state.next[0] === "wait",
+      );
+      await server.json(`/threads/${threadId}/runs/${run.run_id}/cancel?wait=true`, {});
+      expect((await server.json(`/threads/${threadId}/runs/${run.run_id}`)).status).toBe("interrupted");
+      await server.json(`/threads/${threadId}/runs/wait`, { assistant_id: "counter", input: { steps: 1 } });
+      await new Promise((resolve) => setTimeout(resolve, 1600));
+      const { values, status } = await server.json(`/threads/${threadId}`);
+      expect([values.finished, values.count, status]).toEqual([undefined, 1, "idle"]);
+    });
+  });
+}

@@ -1,0 +1,155 @@
+import { Database } from "bun:sqlite";
+import { join } from "node:path";
+import { expect } from "bun:test";
+import { CrashServer, eventually } from "./server.ts";
+
+/** A small generator with a seed, so that a failure can be looked at again (mulberry32). */
+function generator(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+interface Accepted {
+  runId: string;
+  threadId: string;
+}
+
+const STRATEGIES = ["enqueue", "enqueue", "enqueue", "interrupt", "rollback", "reject"];
+
+/** Clients that go on asking while the server dies under them; what was answered 2xx is written down. */
+class Load {
+  readonly accepted: Accepted[] = [];
+  /** Threads on which a rollback was accepted or may have been: their runs may be gone. */
+  readonly rolledBack = new Set<string>();
+  #stopped = false;
+  #clients: Promise<void>[] = [];
+
+  readonly server: CrashServer;
+  readonly threads: readonly string[];
+  readonly random: () => number;
+
+  constructor(server: CrashServer, threads: readonly string[], random: () => number) {
+    this.server = server;
+    this.threads = threads;
+    this.random = random;
+  }
+
+  start(clients: number): void {
+    this.#clients = Array.from({ length: clients }, () => this.#client());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#clients);
+  }
+
+  async #client(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#request();
+      } catch {
+        // The server died or is not up yet: nothing was accepted, as far as this client knows.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  async #request(): Promise<void> {
+    const pick = <T>(items: readonly T[]): T => items[Math.floor(this.random() * items.length)] as T;
+    const threadId = pick(this.threads);
+    const multitask_strategy = pick(STRATEGIES);
+    if (multitask_strategy === "rollback") this.rolledBack.add(threadId);
+    const steps = 1 + Math.floor(this.random() * 3);
+    const body = { assistant_id: "counter", input: { steps: 10_000, sleep_ms: 5 }, config: { recursion_limit: 1000 } };
+    const request = { ...body, input: { ...body.input, steps }, multitask_strategy };
+    const kind = pick(["", "", "/wait", "/stream", "stateless", "state"]);
+    if (kind === "state") return this.#writeState(threadId);
+    const path = kind === "stateless" ? "/runs" : `/threads/${threadId}/runs${kind}`;
+    const response = await this.server.post(path, request);
+    if (response.status === 200) this.#note(response);
+    await response.text();
+  }
+
+  #note(response: Response): void {
+    const match = /^(?:\/threads\/([^/]+))?\/runs\/([^/]+)$/.exec(response.headers.get("content-location") ?? "");
+    if (match !== null) this.accepted.push({ threadId: match[1] ?? "", runId: match[2] as string });
+  }
+
+  async #writeState(threadId: string): Promise<void> {
+    await (await this.server.post(`/threads/${threadId}/state`, { values: { sleep_ms: 5 }, as_node: "step" })).text();
+  }
+}
+
+/** What must hold of the file at any moment at which the process may have died. */
+function checkFile(dataDir: string): void {
+  const db = new Database(join(dataDir, "fractal.db"), { readonly: true });
+  try {
+    const doubled = db.query("select thread from runs where status = 'running' group by thread having count(*) > 1").all();
+    expect(doubled, "I2: two running runs on a thread").toEqual([]);
+    for (const table of ["checkpoints", "checkpoint_writes", "run_events"]) {
+      const late = db
+        .query(`select a.id from ${table} a where exists (select 1 from ${table} b where b.thread = a.thread and b.id < a.id and b.epoch > a.epoch) limit 1`)
+        .all();
+      expect(late, `I3: ${table} has a row of an epoch that was over`).toEqual([]);
+    }
+    expect(db.query("pragma quick_check").get()).toEqual({ quick_check: "ok" });
+  } finally {
+    db.close();
+  }
+}
+
+function checkRest(dataDir: string, load: Load): void {
+  const db = new Database(join(dataDir, "fractal.db"), { readonly: true });
+  try {
+    const stuck = db.query("select thread from lanes where active is not null or head_seq is not null").all();
+    expect(stuck, "I5: a lane that nobody will free").toEqual([]);
+    const open = db.query("select run_id from runs where status in ('pending', 'running')").all();
+    expect(open, "I1: a run that never ended").toEqual([]);
+    const known = new Set(db.query<{ run_id: string }, []>("select run_id from runs").all().map((row) => row.run_id));
+    const lost = load.accepted.filter(({ runId, threadId }) => !known.has(runId) && !load.rolledBack.has(threadId));
+    expect(lost, "I1: an accepted run that is gone without a rollback").toEqual([]);
+  } finally {
+    db.close();
+  }
+}
+
+/** No superstep was lost or run twice into the state: the log of the thread counts without a gap. */
+async function checkStates(server: CrashServer, threads: readonly string[]): Promise<void> {
+  for (const threadId of threads) {
+    const { values } = await server.json(`/threads/${threadId}/state`);
+    const log: string[] = values.log ?? [];
+    expect(log).toEqual(log.map((_, i) => `step-${i + 1}`));
+  }
+}
+
+/** Kills a server under mixed load so many times in a row, and proves I1, I2, I3 and I5 of what it left. */
+export async function randomKills(kills: number, seed: number): Promise<{ accepted: number }> {
+  const random = generator(seed);
+  await using server = await CrashServer.start();
+  const threads: string[] = [];
+  for (let i = 0; i < 8; i++) threads.push(await server.thread());
+  const load = new Load(server, threads, random);
+  load.start(6);
+  for (let i = 0; i < kills; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 30 + random() * 350));
+    await server.kill();
+    checkFile(server.dataDir);
+    await server.start();
+  }
+  await load.stop();
+  await eventually(
+    async () => (await Promise.all(threads.map((id) => server.json(`/threads/${id}`)))).filter((t) => t.status === "busy"),
+    (busy) => busy.length === 0,
+    60_000,
+  );
+  await checkStates(server, threads);
+  expect(await server.stop()).toBe(0);
+  checkFile(server.dataDir);
+  checkRest(server.dataDir, load);
+  return { accepted: load.accepted.length };
+}
