@@ -11,7 +11,7 @@ async function say(content: string): Promise<string> {
   const stream = client.runs.stream(thread.thread_id, "agent", { input, streamMode: "messages-tuple" });
   for await (const { event, data } of stream) {
     if (event !== "messages") continue;
-    const [piece] = data;
+    const [piece] = data as [{ type: string; content: unknown }, unknown];
     if (piece.type === "AIMessageChunk" && typeof piece.content === "string") answer += piece.content;
   }
   return answer;

@@ -15,14 +15,16 @@ const first = client.runs.stream(thread.thread_id, "agent", {
     runId = run.run_id;
   },
 });
-for await (const { id } of first) {
+for await (const part of first) {
+  const { id } = part as { id?: string };
   if (id !== undefined) seen.push(id);
   if (seen.length === 3) break; // The train enters a tunnel.
 }
 
 const rest = client.runs.joinStream(thread.thread_id, runId, { lastEventId: seen.at(-1) as string });
 let last = "";
-for await (const { id, event } of rest) {
+for await (const part of rest) {
+  const { id, event } = part as { id?: string; event: string };
   last = event;
   if (id !== undefined) seen.push(id);
 }
@@ -31,7 +33,8 @@ assert.equal(new Set(seen).size, seen.length, "no event twice");
 
 // The same run, read from its beginning in one piece.
 const whole: string[] = [];
-for await (const { id } of client.runs.joinStream(thread.thread_id, runId, { lastEventId: "-1" })) {
+for await (const part of client.runs.joinStream(thread.thread_id, runId, { lastEventId: "-1" })) {
+  const { id } = part as { id?: string };
   if (id !== undefined) whole.push(id);
 }
 assert.deepEqual(seen, whole, "no event missing");

@@ -40,7 +40,7 @@ export interface AppOptions {
   bodyLimit?: number | undefined;
   /** store.ttl.default_ttl, in minutes. */
   storeTtl?: number | undefined;
-  /** Parts of the API that are switched off (http.disable_*, contract §13.1): their routes answer 404. */
+  /** Parts of the API that are switched off (`http.disable_*`): their routes answer 404. */
   disabled?: ReadonlySet<string> | undefined;
 }
 

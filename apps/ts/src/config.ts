@@ -40,7 +40,7 @@ export interface Config {
   graphs: readonly GraphSpec[];
   /** Config and context of the system assistants, by graph id. */
   seeds: AssistantSeeds;
-  /** For graphs that do not decide themselves; undefined: each kind's own default (DESIGN §7). */
+  /** For graphs that do not decide themselves; undefined: each kind's own default. */
   isolation: Isolation | undefined;
   revision: string | undefined;
 
@@ -57,7 +57,7 @@ export interface Config {
   storeTtlMinutes: number | null;
 
   maxBodyBytes: number;
-  /** Undefined: every origin (contract §1.2). */
+  /** Undefined: every origin. */
   cors: CorsConfig | undefined;
   /** Parts of the API that are switched off; their routes answer 404. */
   disabled: ReadonlySet<Switch>;

@@ -11,7 +11,7 @@ export interface FaultDeps {
 
 /**
  * A rejection that nobody awaits is logged with its run and counted, never fatal: cancelling user code makes some
- * (DESIGN §8.11). An exception that nobody catches leaves unknown state behind and ends the process.
+ *. An exception that nobody catches leaves unknown state behind and ends the process.
  */
 export function watchFaults({ source, logger, currentRun, stop }: FaultDeps): { rejections(): number; close(): void } {
   let rejections = 0;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { GraphSpec } from "#core/graphs/spec";
 import { refusedKeys } from "./refused.ts";
 
-/** Parts of the API that `http.disable_<name>: true` switches off (contract §13.1). */
+/** Parts of the API that `http.disable_<name>: true` switches off. */
 export const SWITCHES = ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"] as const;
 export type Switch = (typeof SWITCHES)[number];
 

@@ -9,7 +9,7 @@ const POSTGRES = "PostgreSQL is not supported yet; unset it to keep data in the 
 const SUPABASE = "authentication is not supported yet; unset it to serve without authentication";
 const LANGFUSE = "Langfuse tracing and prompts are not supported yet; unset it";
 
-/** Ignoring one of these would lose data, open a door or drop a trace that somebody counts on (DESIGN §8, end). */
+/** Ignoring one of these would lose data, open a door or drop a trace that somebody counts on. */
 export const REFUSED_VARIABLES: Readonly<Record<string, Refusal>> = {
   DATABASE_URI: { why: POSTGRES },
   DATABASE_URL: { why: POSTGRES },

@@ -3,7 +3,7 @@ import type { AssistantSeeds } from "#core/assistants/system";
 
 const JsonObject = z.record(z.string(), z.unknown());
 
-/** A LangChain config with the context beside it (contract §3). */
+/** A LangChain config with the context beside it. */
 const Seed = z.looseObject({
   tags: z.array(z.string()).optional(),
   recursion_limit: z.number().int().min(1).max(1000).optional(),

@@ -28,7 +28,7 @@ export class RuntimeError extends Error {
   }
 }
 
-/** A write of a run whose lane has moved on (DESIGN §4.1). The run must stop; nothing was written. */
+/** A write of a run whose lane has moved on. The run must stop; nothing was written. */
 export class LeaseLostError extends Error {
   override readonly name = "LeaseLostError";
   constructor(threadId: string, runId: string) {

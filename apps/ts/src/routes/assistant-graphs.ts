@@ -5,7 +5,7 @@ import { queryFlag } from "#schemas/query";
 import type { Router } from "./router.ts";
 import { failures, json, route, router } from "./router.ts";
 
-/** What an assistant's graph looks like: drawing, schemas, subgraphs (contract §3). */
+/** What an assistant's graph looks like: drawing, schemas, subgraphs. */
 
 const tags = ["Assistants"];
 const assistantId = z.string().min(1).meta({ description: "Id of an assistant or of a graph" });

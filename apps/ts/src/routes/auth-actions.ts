@@ -1,4 +1,4 @@
-/** What a route does, in the words of the auth handlers of LangGraph (contract §13.2); `public` needs no identity. */
+/** What a route does, in the words of the auth handlers of LangGraph; `public` needs no identity. */
 export const AUTH_ACTIONS = [
   "public",
   "assistants:create",

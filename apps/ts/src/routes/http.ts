@@ -7,7 +7,7 @@ import { RuntimeError } from "#core/errors";
 import type { Page } from "#schemas/common";
 import type { Env } from "./router.ts";
 
-/** The one place where a core error becomes a status; a new code without a status does not compile (contract §1.1). */
+/** The one place where a core error becomes a status; a new code without a status does not compile. */
 export const STATUS = {
   bad_request: 400,
   unauthenticated: 401,
@@ -46,7 +46,7 @@ function where(c: Context<Env>) {
 }
 
 /**
- * Pagination headers of a search (contract §1.3): with more rows to come, the total is only a lower bound.
+ * Pagination headers of a search: with more rows to come, the total is only a lower bound.
  * @param offset Of the first row on this page.
  */
 export function paginate(c: Context<Env>, page: Page<unknown>, offset: number): void {

@@ -12,7 +12,7 @@ import type { Router } from "./router.ts";
 import { router } from "./router.ts";
 import { root, rootAnswer } from "./system.ts";
 
-/** `/`: name and version for programs, a chat page for people (contract §12.3). */
+/** `/`: name and version for programs, a chat page for people. */
 export function pageRoutes(facts: Facts): Router {
   const page = buildHtml({
     title: "Fractal Agents Runtime",

@@ -2,7 +2,7 @@ import { RuntimeError } from "#core/errors";
 import { parseJsonBody } from "./json-text.ts";
 
 /**
- * The JSON of a request, whatever its content type says (contract §1). No body at all counts as `{}`: POST /copy and
+ * The JSON of a request, whatever its content type says. No body at all counts as `{}`: POST /copy and
  * /cancel come without one, and a schema then names the fields that are missing.
  * @param limit Bytes; a larger body is refused without reading it to its end.
  */

@@ -27,7 +27,7 @@ type JsonContent<S extends Schema = Schema> = { content: { "application/json": {
 
 /** A route as data: one object gives validation, the handler's types and the OpenAPI entry. */
 export interface RouteSpec {
-  /** What the caller does, for the auth handlers (contract §13.2). */
+  /** What the caller does, for the auth handlers. */
   auth: AuthAction;
   method: "get" | "post" | "put" | "patch" | "delete";
   /** Parameters in braces: "/threads/{thread_id}". */
@@ -157,7 +157,7 @@ function checked(schema: Schema, value: unknown, whole: string): object {
   return result.data as object;
 }
 
-/** A key given once is a string, a repeated key an array (contract §1, query arrays). */
+/** A key given once is a string, a repeated key an array. */
 function queryRecord(c: Context<Env>): Record<string, string | string[]> {
   const record: Record<string, string | string[]> = {};
   for (const [key, values] of Object.entries(c.req.queries())) {

@@ -40,7 +40,7 @@ export function toRun(record: RunRecord): Run {
   };
 }
 
-/** Clients learn the run's id from Content-Location, and reconnect to Location (contract §1.2). Nothing may follow the id. */
+/** Clients learn the run's id from Content-Location, and reconnect to Location. Nothing may follow the id. */
 export function locations(run: RunRecord, kind: "stream" | "join"): Record<string, string> {
   const ofThread = `/threads/${run.thread_id}/runs/${run.run_id}`;
   const own = run.stateless ? `/runs/${run.run_id}` : ofThread;

@@ -1,4 +1,4 @@
-/** Every 5 s from the first byte, without a pause: clients take silence for a dead connection (contract §9.2). */
+/** Every 5 s from the first byte, without a pause: clients take silence for a dead connection. */
 export const HEARTBEAT_MS = 5000;
 
 const encoder = new TextEncoder();
@@ -27,6 +27,7 @@ export interface StreamCall {
  */
 export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCall): Response {
   const body = pulled(call, {
+    openAfterMs: AT_ONCE_MS,
     beat: HEARTBEAT,
     next: () => source.next().then(joined),
     close: () => source.return(undefined),
@@ -38,7 +39,7 @@ export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCa
 const AT_ONCE_MS = 20;
 
 /**
- * A JSON answer whose headers go out at once and which is kept alive with newlines until it is known (contract §5.1).
+ * A JSON answer whose headers go out at once and which is kept alive with newlines until it is known.
  * A stream costs as much as the rest of a short request, so an answer that is there in a moment goes without.
  */
 export async function waitResponse(result: Promise<string>, call: StreamCall): Promise<Response> {
@@ -50,6 +51,7 @@ export async function waitResponse(result: Promise<string>, call: StreamCall): P
   // It may fail before anybody pulls, or after the client has gone; `next` meets it where somebody is there.
   result.catch(() => undefined);
   const body = pulled(call, {
+    openAfterMs: 0,
     beat: NEWLINE,
     next: async () => {
       if (sent) return undefined;
@@ -75,6 +77,8 @@ function atOnce(result: Promise<string>): Promise<string | undefined> {
 }
 
 interface Source {
+  /** When to send a newline if there is nothing else to send yet: the engine keeps the headers back until a first byte. */
+  openAfterMs: number;
   beat: Uint8Array;
   /** The next bytes; undefined at the end. */
   next(): Promise<Uint8Array | undefined>;
@@ -83,19 +87,25 @@ interface Source {
 
 function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
   let closed = false;
-  let beating: ReturnType<typeof setInterval> | undefined;
+  let sent = false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
     closed = true;
-    clearInterval(beating);
+    clearTimeout(timer);
   };
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        beating = setInterval(() => {
-          // A full queue means that the client does not read: no need to tell it that we live.
-          if (!closed && (controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
-        }, HEARTBEAT_MS);
-        beating.unref?.();
+        const open = () => {
+          if (!sent) controller.enqueue(NEWLINE);
+          timer = setInterval(() => {
+            // A full queue means that the client does not read: no need to tell it that we live.
+            if (!closed && (controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
+          }, HEARTBEAT_MS);
+          timer.unref?.();
+        };
+        if (source.openAfterMs === 0) open();
+        else timer = setTimeout(open, source.openAfterMs);
       },
       async pull(controller) {
         try {
@@ -104,7 +114,10 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
           if (bytes === undefined) {
             stop();
             controller.close();
-          } else controller.enqueue(bytes);
+          } else {
+            sent = true;
+            controller.enqueue(bytes);
+          }
         } catch (error) {
           if (closed) return;
           stop();

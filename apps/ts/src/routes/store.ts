@@ -16,7 +16,7 @@ import { describeIssues } from "./issues.ts";
 import type { Router } from "./router.ts";
 import { failures, json, route, router } from "./router.ts";
 
-/** The cross-thread memory over HTTP (contract §12.1). */
+/** The cross-thread memory over HTTP. */
 
 const tags = ["Store"];
 

@@ -8,7 +8,7 @@ import { describeServer, SERVICE } from "./info.ts";
 import type { Router } from "./router.ts";
 import { failures, json, route, router } from "./router.ts";
 
-/** Whether the server lives, and what it is (contract §12.3). Public: none of it needs an identity. */
+/** Whether the server lives, and what it is. Public: none of it needs an identity. */
 
 const tags = ["System"];
 

@@ -60,7 +60,7 @@ export const AssistantVersionsQuery = z
   .meta({ id: "AssistantVersionsSearchRequest" });
 export type AssistantVersionsQuery = z.infer<typeof AssistantVersionsQuery>;
 
-/** SDKs send the version in the body, the official document has it in the query (contract §3). */
+/** SDKs send the version in the body, the official document has it in the query. */
 export const AssistantVersionChange = z
   .object({ version: optional(z.int().min(1)) })
   .meta({ id: "AssistantVersionChange" });

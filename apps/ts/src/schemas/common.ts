@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 
 /**
  * UUID of any version, upper case accepted and lowered: peers hand out ids that the strict RFC check refuses, and rows
- * are found by their lower-case text (contract §1).
+ * are found by their lower-case text.
  */
 export const Id = z.guid().toLowerCase();
 export const Timestamp = z.iso.datetime({ offset: true });
@@ -38,13 +38,13 @@ export interface PageQuery {
   sort_order?: "asc" | "desc" | undefined;
 }
 
-/** One page, and whether more rows follow it (drives X-Pagination-Next, contract §1.3). */
+/** One page, and whether more rows follow it (drives X-Pagination-Next). */
 export interface Page<T> {
   items: T[];
   more: boolean;
 }
 
-/** An optional field of a request: null means the same as absent (contract §1). */
+/** An optional field of a request: null means the same as absent. */
 export function optional<T extends z.ZodType>(schema: T) {
   return schema.nullish().transform((value): z.output<T> | undefined => value ?? undefined);
 }
@@ -54,11 +54,11 @@ export function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) 
   return schema.nullish().transform((given): z.output<T> => given ?? value);
 }
 
-/** Page of a search body: limit 1..1000, 10 by default (contract §1.3). */
+/** Page of a search body: limit 1..1000, 10 by default. */
 export const PageFields = {
   limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
   offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
 };
 
-/** A count, as a bare number (contract §17.5). */
+/** A count, as a bare number. */
 export const Count = z.int().min(0);

@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 const TRUE = new Set(["1", "true", "yes"]);
 const FALSE = new Set(["0", "false", "no"]);
 
-/** A boolean in a query string: 1/0, true/false, yes/no, any case (contract §1). Absent stays undefined. */
+/** A boolean in a query string: 1/0, true/false, yes/no, any case. Absent stays undefined. */
 export function queryFlag() {
   return z
     .preprocess((value) => {
@@ -30,7 +30,7 @@ export function queryInt(min: number, max: number = Number.MAX_SAFE_INTEGER) {
 
 /**
  * A list in a query string. All spellings that clients use: repeated keys, a JSON array of strings, a comma list, one
- * value (contract §1). Absent stays undefined.
+ * value. Absent stays undefined.
  * @param item Schema of one entry, over strings.
  */
 export function queryList<T extends z.ZodType<string>>(item: T) {

@@ -13,7 +13,7 @@ export const Item = z
   })
   .meta({ id: "Item" });
 
-/** A label of a namespace: clients join labels by ".", so one with a "." could not be told apart (contract §12.1). */
+/** A label of a namespace: clients join labels by ".", so one with a "." could not be told apart. */
 const Label = z.string().refine((label) => label !== "" && !label.includes("."), {
   error: (issue) => `Namespace labels cannot be empty or contain periods. Received: ${String(issue.input)}`,
 });

@@ -13,7 +13,7 @@ const GraphEntry = z.object({
   error: z.string().nullable(),
 });
 
-/** What clients of LangGraph Platform look for, and what the original told (contract §12.3). */
+/** What clients of LangGraph Platform look for, and what the original told. */
 export const Info = z
   .object({
     service: z.string(),

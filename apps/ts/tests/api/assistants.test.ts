@@ -6,7 +6,7 @@ import { Api } from "./api.ts";
 const AGENT = "fe096781-5601-53d2-b2f6-0d3403f7e9ca";
 const NOBODY = "11111111-1111-4111-8111-111111111111";
 
-describe("Assistants (contract §3)", () => {
+describe("Assistants", () => {
   let api: Api;
   beforeAll(async () => {
     const seeds = { agent: { recursion_limit: 7, context: { team: "blue" } } };
@@ -147,7 +147,7 @@ describe("Assistants (contract §3)", () => {
   });
 
   describe("search and count", () => {
-    it("filters, sorts, selects, and pages with the headers of contract §1.3", async () => {
+    it("filters, sorts, selects, and pages with the headers that clients read", async () => {
       for (const name of ["Alpha bird", "beta BIRD", "gamma bird"])
         await create({ name, metadata: { kind: { is: name } } });
       const query = { name: "bird", sort_by: "name", sort_order: "asc", select: ["name", "version"] };

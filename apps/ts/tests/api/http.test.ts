@@ -24,7 +24,7 @@ describe("HTTP edge", () => {
     });
   }
 
-  describe("request ids (contract §1.2)", () => {
+  describe("request ids", () => {
     it("echoes the caller's id and makes one where none came", async () => {
       const given = await api.call("GET", "/ok", { headers: { "X-Request-ID": "abc-123" } });
       expect(given.headers.get("X-Request-ID")).toBe("abc-123");
@@ -39,7 +39,7 @@ describe("HTTP edge", () => {
     });
   });
 
-  describe("CORS (contract §1.2)", () => {
+  describe("CORS", () => {
     const origin = { Origin: "https://studio.example" };
 
     it("lets every origin read the headers that clients need", async () => {
@@ -82,7 +82,7 @@ describe("HTTP edge", () => {
     });
   });
 
-  describe("bodies (contract §1)", () => {
+  describe("bodies", () => {
     it("parses JSON of any content type, and none as an empty object", async () => {
       for (const type of ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8"]) {
         const made = await api.call("POST", "/threads", {

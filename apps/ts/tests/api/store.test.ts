@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { Api } from "./api.ts";
 
-describe("Store (contract §12.1)", () => {
+describe("Store", () => {
   let api: Api;
   beforeAll(async () => {
     api = await Api.start();

@@ -6,7 +6,7 @@ import { Api } from "./api.ts";
 const validator = new URL("../conformance/node_modules/@seriousme/openapi-schema-validator/index.js", import.meta.url);
 const METHODS = new Set(["GET", "POST", "PUT", "PATCH", "DELETE"]);
 
-describe("System (contract §12.3)", () => {
+describe("System", () => {
   let api: Api;
   beforeAll(async () => {
     api = await Api.start();

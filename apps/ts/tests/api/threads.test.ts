@@ -4,7 +4,7 @@ import { Api } from "./api.ts";
 const NOBODY = "11111111-1111-4111-8111-111111111111";
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-describe("Threads (contract §4)", () => {
+describe("Threads", () => {
   let api: Api;
   beforeAll(async () => {
     api = await Api.start();

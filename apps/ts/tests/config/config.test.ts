@@ -43,7 +43,7 @@ describe("settings", () => {
       dataDir: join(config.cwd, ".fractal"),
       logLevel: "info",
       production: false,
-      concurrency: 10,
+      concurrency: 100,
       runTimeoutSeconds: 3600,
       shutdownGraceSeconds: 180,
       maxAttempts: 3,

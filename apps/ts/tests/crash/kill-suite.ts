@@ -20,7 +20,9 @@ export function killSuite(engine: EngineName): void {
         input: { steps: 12, sleep_ms: 60 },
         stream_mode: ["updates", "values"],
       });
-      const seen = await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 4);
+      const seen = await before.readUntil(
+        ({ events }) => events.filter(({ event }) => event === "updates").length >= 4,
+      );
       const runId: string = seen[0]?.data.run_id;
       await server.kill();
       await server.start();
@@ -35,7 +37,10 @@ export function killSuite(engine: EngineName): void {
       const log = Array.from({ length: 12 }, (_, i) => `step-${i + 1}`);
       expect(rest.findLast(({ event }) => event === "values")?.data.log).toEqual(log);
 
-      const [run, thread] = [await server.json(`/threads/${threadId}/runs/${runId}`), await server.json(`/threads/${threadId}`)];
+      const [run, thread] = [
+        await server.json(`/threads/${threadId}/runs/${runId}`),
+        await server.json(`/threads/${threadId}`),
+      ];
       expect([run.status, thread.status, thread.values.log]).toEqual(["success", "idle", log]);
       // The whole log again: every id that the client saw before the crash is there or was superseded by the new attempt.
       const whole = ids(await (await server.rejoin(threadId, runId, "-1")).rest());

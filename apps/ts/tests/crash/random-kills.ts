@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
-import { join } from "node:path";
 import { expect } from "bun:test";
+import { join } from "node:path";
 import { CrashServer, eventually } from "./server.ts";
 
 /** A small generator with a seed, so that a failure can be looked at again (mulberry32). */
@@ -89,11 +89,15 @@ class Load {
 function checkFile(dataDir: string): void {
   const db = new Database(join(dataDir, "fractal.db"), { readonly: true });
   try {
-    const doubled = db.query("select thread from runs where status = 'running' group by thread having count(*) > 1").all();
+    const doubled = db
+      .query("select thread from runs where status = 'running' group by thread having count(*) > 1")
+      .all();
     expect(doubled, "I2: two running runs on a thread").toEqual([]);
     for (const table of ["checkpoints", "checkpoint_writes", "run_events"]) {
       const late = db
-        .query(`select a.id from ${table} a where exists (select 1 from ${table} b where b.thread = a.thread and b.id < a.id and b.epoch > a.epoch) limit 1`)
+        .query(
+          `select a.id from ${table} a where exists (select 1 from ${table} b where b.thread = a.thread and b.id < a.id and b.epoch > a.epoch) limit 1`,
+        )
         .all();
       expect(late, `I3: ${table} has a row of an epoch that was over`).toEqual([]);
     }
@@ -110,7 +114,12 @@ function checkRest(dataDir: string, load: Load): void {
     expect(stuck, "I5: a lane that nobody will free").toEqual([]);
     const open = db.query("select run_id from runs where status in ('pending', 'running')").all();
     expect(open, "I1: a run that never ended").toEqual([]);
-    const known = new Set(db.query<{ run_id: string }, []>("select run_id from runs").all().map((row) => row.run_id));
+    const known = new Set(
+      db
+        .query<{ run_id: string }, []>("select run_id from runs")
+        .all()
+        .map((row) => row.run_id),
+    );
     const lost = load.accepted.filter(({ runId, threadId }) => !known.has(runId) && !load.rolledBack.has(threadId));
     expect(lost, "I1: an accepted run that is gone without a rollback").toEqual([]);
   } finally {
@@ -143,7 +152,8 @@ export async function randomKills(kills: number, seed: number): Promise<{ accept
   }
   await load.stop();
   await eventually(
-    async () => (await Promise.all(threads.map((id) => server.json(`/threads/${id}`)))).filter((t) => t.status === "busy"),
+    async () =>
+      (await Promise.all(threads.map((id) => server.json(`/threads/${id}`)))).filter((t) => t.status === "busy"),
     (busy) => busy.length === 0,
     60_000,
   );

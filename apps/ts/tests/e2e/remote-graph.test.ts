@@ -16,7 +16,10 @@ describe("RemoteGraph", () => {
 
   it("streams values and updates of a graph that runs here", async () => {
     const chunks: unknown[] = [];
-    const stream = await remote("counter").stream({ steps: 2 }, { ...at(await server.thread()), streamMode: ["values", "updates"] });
+    const stream = await remote("counter").stream(
+      { steps: 2 },
+      { ...at(await server.thread()), streamMode: ["values", "updates"] },
+    );
     for await (const chunk of stream) chunks.push(chunk);
     const modes = (chunks as [string, unknown][]).map(([mode]) => mode);
     expect(modes).toEqual(["values", "updates", "values", "updates", "values"]);
@@ -38,7 +41,9 @@ describe("RemoteGraph", () => {
 
   it("shows an interrupt", async () => {
     const threadId = await server.thread();
-    await remote("interrupting").invoke({}, at(threadId)).catch((error: Error) => expect(error.name).toBe("GraphInterrupt"));
+    await remote("interrupting")
+      .invoke({}, at(threadId))
+      .catch((error: Error) => expect(error.name).toBe("GraphInterrupt"));
     const state = await remote("interrupting").getState(at(threadId));
     expect(state.tasks.flatMap((task) => task.interrupts.map(({ value }) => value))).toEqual(["name?"]);
   });

@@ -64,7 +64,10 @@ export function sdkSuite({ name, Client }: SdkLine, engine: EngineName): void {
       expect([found?.thread_id, found?.status, found?.metadata?.graph_id]).toEqual([id, "idle", "breakpoints"]);
       const history = await client.threads.getHistory<{ path: string[] }>(id, { limit: 100 });
       expect(history.map(({ next }) => next.join())).toEqual(["", "c", "b", "a", "__start__"]);
-      const past = await client.threads.getState<{ path: string[] }>(id, history[2]?.checkpoint.checkpoint_id as string);
+      const past = await client.threads.getState<{ path: string[] }>(
+        id,
+        history[2]?.checkpoint.checkpoint_id as string,
+      );
       expect([past.values.path, past.next]).toEqual([["a"], ["b"]]);
       await client.threads.updateState(id, { values: { path: ["mine"] }, asNode: "c" });
       expect((await client.threads.getState<{ path: string[] }>(id)).values.path).toEqual(["a", "b", "c", "mine"]);
@@ -95,7 +98,9 @@ export function sdkSuite({ name, Client }: SdkLine, engine: EngineName): void {
     });
 
     it("streams custom events, several modes at once, and subgraphs by their names", async () => {
-      expect(distinct(await stream(null, "custom_writer", { input: { n: 3 }, streamMode: "custom" }))).toContain("custom");
+      expect(distinct(await stream(null, "custom_writer", { input: { n: 3 }, streamMode: "custom" }))).toContain(
+        "custom",
+      );
       const both = await stream(null, "counter", { input: { steps: 2 }, streamMode: ["updates", "values"] });
       expect(names(both)).toEqual(["metadata", "values", "updates", "values", "updates", "values", "end"]);
       const nested = await stream(await thread(), "subgraphs", {
@@ -179,7 +184,12 @@ export function sdkSuite({ name, Client }: SdkLine, engine: EngineName): void {
       await using proxy = await CuttingProxy.start(server.url, 1_800);
       const cut = new Client({ apiUrl: proxy.url });
       const id = await thread();
-      const body = { input: { steps: 30, sleep_ms: 15 }, config: { recursion_limit: 50 }, streamMode: "updates", streamResumable: true };
+      const body = {
+        input: { steps: 30, sleep_ms: 15 },
+        config: { recursion_limit: 50 },
+        streamMode: "updates",
+        streamResumable: true,
+      };
       const parts = await all(cut.runs.stream(id, "counter", body as never) as AsyncIterable<unknown>);
       const steps = parts.filter(({ event }) => event === "updates").map(({ data }) => data.step.log[0]);
       expect(proxy.cuts).toBe(1);

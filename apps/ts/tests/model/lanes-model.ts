@@ -29,7 +29,7 @@ interface ModelThread {
 }
 
 /**
- * The lane rules (reliability §3-§5, DESIGN §8.6-8) said once more, without tables: a thread is a list of runs, and what
+ * The lane rules said once more, without tables: a thread is a list of runs, and what
  * may run next is looked for in the whole list every time. Storage engines are compared with it step by step.
  */
 export class LanesModel {
@@ -263,7 +263,7 @@ export class LanesModel {
     return "interrupted";
   }
 
-  /** A run ended: what it left decides the status, its failure first (contract §7). */
+  /** A run ended: what it left decides the status, its failure first. */
   #close(thread: ModelThread, run: ModelRun, status: End): void {
     this.#end(thread, run, status);
     this.#free(thread, 0);

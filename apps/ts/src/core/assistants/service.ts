@@ -19,7 +19,7 @@ export interface AssistantServiceDeps {
   seeds?: AssistantSeeds | undefined;
 }
 
-/** Set by the server only; silently dropped from what clients send (contract §3). */
+/** Set by the server only; silently dropped from what clients send. */
 const RESERVED_METADATA = ["created_by", "graph_id"];
 
 export class AssistantService {

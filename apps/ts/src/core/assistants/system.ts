@@ -6,7 +6,7 @@ import type { JsonObject, RunConfig } from "#schemas/common";
 import type { AssistantRepository } from "./repository.ts";
 import { SYSTEM_OWNER } from "./repository.ts";
 
-/** Config and context of a graph's system assistant, from LANGGRAPH_CONFIG (contract §3). */
+/** Config and context of a graph's system assistant, from LANGGRAPH_CONFIG. */
 export type AssistantSeeds = Readonly<
   Record<string, { config?: RunConfig | undefined; context?: JsonObject | undefined }>
 >;

@@ -7,7 +7,7 @@ import {
 import type { CheckpointRow, Encoded, FencedWrite, StoredCheckpoint, WriteRow } from "#core/checkpoints/repository";
 import type { Fence } from "#core/runs/fence";
 
-/** Encoded channel values up to this many bytes stand in the checkpoint row, larger ones in blobs (DESIGN §8.14). */
+/** Encoded channel values up to this many bytes stand in the checkpoint row, larger ones in blobs. */
 export const INLINE_LIMIT = 1024;
 
 /** A channel value as stored: inline, or under the blob's version. */

@@ -22,7 +22,7 @@ const KNOWN = new Set([
   "ToolMessageChunk",
 ]);
 
-/** Fields that may be set after construction, and that langchain's own toJSON() would then lose (engine-traps §9). */
+/** Fields that may be set after construction, and that langchain's own toJSON() would then lose. */
 const LATE = [
   "id",
   "name",

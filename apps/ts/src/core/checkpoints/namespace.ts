@@ -1,6 +1,6 @@
 /**
  * Where a graph's checkpoints stand within a thread. A checkpoint scope is "" (shared by all assistants of the thread) or
- * "assistant:<id>" (isolated, DESIGN §7); langgraph's own namespaces ("", "node:task", "node:task|inner:task") hang below
+ * "assistant:<id>" (isolated); langgraph's own namespaces ("", "node:task", "node:task|inner:task") hang below
  * it. LangGraph treats ":" and "|" as its own separators, so it must never see the scope.
  */
 const ISOLATED = /^assistant:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?=\||$)/i;

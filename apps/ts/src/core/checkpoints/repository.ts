@@ -94,7 +94,7 @@ export interface CheckpointRepository {
   get(scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint | undefined>;
   /** Newest first. */
   list(scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]>;
-  /** Which namespace holds this checkpoint id (reads by checkpoint id search all scopes, DESIGN §8.16). */
+  /** Which namespace holds this checkpoint id (reads by checkpoint id search all scopes). */
   locate(scope: AuthScope, threadId: string, checkpointId: string): Promise<string | undefined>;
   /** Root namespaces ("" or "assistant:<id>") that have checkpoints. */
   scopes(scope: AuthScope, threadId: string): Promise<string[]>;

@@ -7,7 +7,7 @@ export interface GraphBinding {
 }
 
 /**
- * A copy of a compiled graph that uses this checkpointer and store. The shared graph is never changed (DESIGN §8.12); a
+ * A copy of a compiled graph that uses this checkpointer and store. The shared graph is never changed; a
  * saver of the graph's own gives way to ours. Nodes, channels and subgraphs are shared with the original: a subgraph
  * gets the saver through the run's config, as langgraph lends it.
  */

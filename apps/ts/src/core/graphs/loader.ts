@@ -33,7 +33,7 @@ export interface RegistryOptions {
   loadTimeoutMs?: number | undefined;
 }
 
-/** Namespace of the system assistants' ids (contract §3). */
+/** Namespace of the system assistants' ids. */
 const ASSISTANT_NAMESPACE = "6ba7b821-9dad-11d1-80b4-00c04fd430c8";
 const READ_SCHEMAS: GraphAccess = { accessContext: "assistants.read", config: { configurable: {} } };
 

@@ -39,7 +39,7 @@ const IDENTITY = [
 ];
 
 /**
- * graph defaults < assistant < thread < run (contract §5, row `config`): key by key in `configurable`, `context` and
+ * graph defaults < assistant < thread < run: key by key in `configurable`, `context` and
  * `metadata`, tags joined without repeats in that order, the last recursion_limit that was given.
  * `configurable` and `context` are one thing under two names: a layer that gives one of them gives both. A layer that
  * gives both with different contents contradicts itself: RuntimeError bad_request.

@@ -2,7 +2,7 @@ import type { JsonObject } from "#schemas/common";
 
 /**
  * A compiled LangGraph graph, known by its shape only: it may come from the user's own copy of langgraph, so nothing here
- * may use instanceof (engine-traps §5).
+ * may use instanceof.
  */
 export interface GraphLike {
   // biome-ignore lint/suspicious/noExplicitAny: the type belongs to whichever copy of langgraph made the graph
@@ -25,7 +25,7 @@ export interface GraphLike {
   channels: Record<string, unknown>;
 }
 
-/** Why a graph is built: factories get it as `runtime.accessContext` (contract §13.1). */
+/** Why a graph is built: factories get it as `runtime.accessContext`. */
 export interface GraphAccess {
   accessContext: "threads.create_run" | "threads.read" | "threads.update" | "assistants.read";
   /** Run context (config.configurable merged, context) for a factory `(config, runtime)`. */
@@ -49,7 +49,7 @@ export interface GraphToolkit {
   };
 }
 
-/** "thread": assistants on a thread share its state, as on LangGraph Platform; "assistant": each has its own (DESIGN §7). */
+/** "thread": assistants on a thread share its state, as on LangGraph Platform; "assistant": each has its own. */
 export type Isolation = "thread" | "assistant";
 
 export interface GraphInfo {
@@ -86,6 +86,6 @@ export interface GraphRegistry {
   ): Promise<Record<string, GraphSchemas>>;
   /** nodes and edges as langgraph's drawable toJSON() gives them. */
   drawing(graphId: string, xray: boolean | number): Promise<JsonObject>;
-  /** "No assistant found" and friends need the system assistant's id of a graph: UUIDv5, contract §3. */
+  /** "No assistant found" and friends need the system assistant's id of a graph: UUIDv5. */
   systemAssistantId(graphId: string): string;
 }

@@ -21,7 +21,7 @@ export function pickExport(exports: Readonly<Dict>, name: string): unknown {
   throw new Error(`it has no export "${name}" (exports: ${names.length > 0 ? names.join(", ") : "none"})`);
 }
 
-/** Compiled graph, builder, agent, factory, or a promise of one of them. Known by shape only (engine-traps §5). */
+/** Compiled graph, builder, agent, factory, or a promise of one of them. Known by shape only. */
 export async function resolveExport(value: unknown): Promise<Resolved> {
   const settled = await value;
   if (typeof settled === "function") return { kind: "factory", factory: settled as GraphFactory };

@@ -14,7 +14,7 @@ export interface GraphSpec {
   isolation?: Isolation | undefined;
 }
 
-/** What a factory is told about why it is called (contract §13.1). */
+/** What a factory is told about why it is called. */
 export interface FactoryRuntime {
   accessContext: GraphAccess["accessContext"];
   /** Only for a run; null for reads and writes of state and for schemas. */
@@ -27,7 +27,7 @@ export type GraphFactory = (config: JsonObject & { configurable: JsonObject }, r
 /** A graph that comes with the runtime. */
 export interface BuiltInGraph {
   description: string;
-  /** DESIGN §7: the shipped graphs keep one state per assistant. */
+  /** The shipped graphs keep one state per assistant. */
   isolation: Isolation;
   /** JSON Schema of `config.configurable`. */
   configSchema: JsonObject | null;

@@ -1,4 +1,4 @@
-/** A condition on an object's metadata, from an auth handler: all keys must match (contract §13.2). */
+/** A condition on an object's metadata, from an auth handler: all keys must match. */
 export type MetadataFilter = Readonly<
   Record<string, string | { $eq: string } | { $contains: string | readonly string[] }>
 >;

@@ -1,6 +1,6 @@
 /**
  * Why a run's AbortController was aborted. The graph's stream throws the very object, so the executor compares with
- * `signal.reason`, never with a text (engine-traps, rule 1).
+ * `signal.reason`, never with a text.
  */
 export class RunCancelled extends Error {
   override readonly name = "RunCancelled";

@@ -31,7 +31,7 @@ export interface RunKwargs {
   interrupt_before?: "*" | string[];
   interrupt_after?: "*" | string[];
   strict_resume?: boolean;
-  /** State lives in memory only: a stateless run that asked for no durability (DESIGN §8.9). */
+  /** State lives in memory only: a stateless run that asked for no durability. */
   transient: boolean;
   request_id: string;
 }
@@ -57,14 +57,15 @@ export function newRun(
     throw new RuntimeError("bad_request", "You must provide a thread_id when resuming.");
   }
   const durability = request.durability ?? (request.checkpoint_during === false ? "exit" : "async");
-  const metadata = runMetadata(request, found);
+  const { created_by: _, ...base } = assistant.metadata;
   return {
     run_id: options.runId,
     thread_id: options.threadId ?? options.hiddenThreadId,
     assistant_id: assistant.assistant_id,
     graph_id: assistant.graph_id,
     revision: graph.revision,
-    metadata,
+    metadata: runMetadata(request, assistant),
+    base_metadata: base,
     kwargs: kwargsOf(request, { assistant, thread, stateless, requestId: options.requestId }) as unknown as JsonObject,
     multitask_strategy: request.multitask_strategy ?? "enqueue",
     durability,
@@ -83,15 +84,13 @@ function hasResume(request: RunCreate): boolean {
   return request.command != null && request.command.resume !== undefined;
 }
 
-/** assistant < config < run; assistant_id always forced (contract §5, row metadata). */
-function runMetadata(request: RunCreate, found: { assistant: Assistant; thread: Thread | undefined }): JsonObject {
-  const { created_by: _, ...own } = found.assistant.metadata;
+/** config < run, the server's keys above both; assistant and thread lie below them. */
+function runMetadata(request: RunCreate, assistant: Assistant): JsonObject {
   return {
-    ...own,
     ...(request.config?.metadata ?? {}),
     ...(request.metadata ?? {}),
-    assistant_id: found.assistant.assistant_id,
-    graph_id: found.assistant.graph_id,
+    assistant_id: assistant.assistant_id,
+    graph_id: assistant.graph_id,
   };
 }
 

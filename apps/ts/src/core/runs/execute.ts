@@ -70,7 +70,7 @@ export class RunExecution {
     }
     const saver = this.#prepared?.saver;
     try {
-      // A run is over only when its saver has nothing in flight (engine-traps, rule 2).
+      // A run is over only when its saver has nothing in flight.
       if (thrown !== undefined) saver?.close(thrown);
       await saver?.settled();
     } catch (error) {
@@ -188,7 +188,7 @@ export class RunExecution {
 
   /**
    * Final values are kept for runs whose log does not hold them, so that a later join can answer; `error` is last and
-   * `end` follows everything else (contract §9.3).
+   * `end` follows everything else.
    */
   #closingEvents(verdict: Verdict): ClosingEvent[] {
     const events: ClosingEvent[] = [];

@@ -3,7 +3,7 @@ import { interruptsOf } from "#core/streams/pump";
 import type { EventRow, RunFailure } from "./repository.ts";
 
 /**
- * Body of `wait` and `join` (contract §5.1), as JSON text: the error, which wins; else the last values with all
+ * Body of `wait` and `join`, as JSON text: the error, which wins; else the last values with all
  * interrupts under `__interrupt__`, the shape that graph.invoke returns. `values` is JSON text or undefined.
  */
 export function resultBody(result: {

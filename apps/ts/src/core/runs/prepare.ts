@@ -11,6 +11,7 @@ import type { JsonObject } from "#schemas/common";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import { type Recovery, recover } from "./recover.ts";
+import { nullResume } from "./resume.ts";
 import { TransientSaver } from "./transient-saver.ts";
 
 /** What the engine needs of its surroundings. */
@@ -38,7 +39,7 @@ export interface Prepared {
   options: JsonObject;
 }
 
-/** Where a run's checkpoints live: the thread itself, or the assistant's own lineage on it (DESIGN §7). */
+/** Where a run's checkpoints live: the thread itself, or the assistant's own lineage on it. */
 export function checkpointScopeOf(isolation: "thread" | "assistant", assistantId: string): string {
   return isolation === "assistant" ? `assistant:${assistantId}` : "";
 }
@@ -87,7 +88,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     saver: durable ?? NOTHING_IN_FLIGHT,
     checkpointScope,
     recovery,
-    input: goesOn ? null : inputOf(kwargs, toolkit),
+    input: goesOn ? null : await inputOf(kwargs, { graph, toolkit, configurable }),
     options: {
       ...optionsOf(handle, kwargs, env),
       configurable: goesOn ? withoutFork(configurable) : configurable,
@@ -96,13 +97,16 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
   };
 }
 
-/** Server-set keys win over whatever the request says (DESIGN §6). */
+/** Server-set keys win over whatever the request says. */
 function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
   const { run } = handle;
   const {
     thread_id: _thread,
     user_id: _user,
     langgraph_auth_user_id: _identity,
+    langgraph_auth_user: _auth,
+    langgraph_auth_permissions: _permissions,
+    cron_id: _cron,
     checkpoint_ns: ns,
     ...asked
   } = kwargs.config.configurable ?? {};
@@ -151,14 +155,19 @@ function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): J
   };
 }
 
-/** A command wins over input (contract §5); it must be of the graph's own copy of langgraph (engine-traps §5). */
-function inputOf(kwargs: RunKwargs, toolkit: GraphToolkit): unknown {
+/** A command wins over input; it must be of the graph's own copy of langgraph. */
+async function inputOf(
+  kwargs: RunKwargs,
+  target: { graph: GraphLike; toolkit: GraphToolkit; configurable: JsonObject },
+): Promise<unknown> {
   const { command } = kwargs;
+  const { toolkit } = target;
   if (command == null) return kwargs.input;
+  const resume = command.resume === null ? await nullResume(target) : command.resume;
   const goto = command.goto == null ? undefined : [command.goto].flat().map((target) => gotoOf(target, toolkit));
   return new toolkit.Command({
     ...(command.update != null && { update: command.update }),
-    ...(command.resume !== undefined && { resume: command.resume }),
+    ...(resume !== undefined && { resume }),
     ...(goto !== undefined && { goto }),
   });
 }

@@ -1,10 +1,9 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
-import type { EventId } from "#core/streams/events";
-import { frameOf } from "#core/streams/events";
+import { compareIds, type EventId, frameOf, START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { ReaderFilter } from "#core/streams/modes";
-import { type ReadRequest, readEnded, readLive } from "#core/streams/reader";
+import { readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
 import { LoggedResult } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";
@@ -27,7 +26,7 @@ export interface Readable {
 
 type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord };
 
-/** The stream closes without an end: the server drains, the client is to come back (DESIGN §5). */
+/** The stream closes without an end: the server drains, the client is to come back. */
 export class StreamSuspended extends Error {
   override readonly name = "StreamSuspended";
   constructor() {
@@ -50,20 +49,31 @@ export class RunReader {
    * throws nothing for a suspended one, the stream just closes.
    */
   async *frames(scope: AuthScope, { run, feed }: Readable, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
-    const modes = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
-    const filtered: ReadRequest & { signal: AbortSignal } = { ...request, modes: request.modes ?? modes };
+    const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
+    const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
     const found = feed === undefined ? await this.#attach(scope, run) : { feed };
     if (found.feed !== undefined) {
-      yield* readLive(found.feed, source, filtered);
+      yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
       return;
     }
+    const from = await this.#known(scope, found.run, request.from);
     let any = false;
-    for await (const frames of readEnded(source, filtered)) {
+    for await (const frames of readEnded(source, { ...request, modes, from })) {
       any = true;
       yield frames;
     }
-    if (!any) yield* this.#epilogue(scope, found.run, request);
+    if (!any) yield* this.#epilogue(scope, found.run, { ...request, from });
+  }
+
+  /** An id that no event has, or none any more, means the start of what is kept. */
+  async #known(scope: AuthScope, run: RunRecord, from: JoinRequest["from"]): Promise<JoinRequest["from"]> {
+    const place = ofRun(run, from);
+    if (typeof place !== "object" || place.epoch !== run.epoch) return place;
+    const { thread_id, run_id } = run;
+    const before = { epoch: place.epoch, n: place.n - 1 };
+    const [row] = await this.#env.storage.events.read(scope, { thread_id, run_id, after: before, limit: 1 });
+    return row !== undefined && compareIds(row, place) === 0 ? place : START;
   }
 
   /** JSON text of the wait body, once the run is over. Throws StreamSuspended when the server drains first. */
@@ -136,7 +146,7 @@ export class RunReader {
     const say = (mode: string, data: string) =>
       frameOf({ epoch: run.epoch, n: null, runId: run_id, ns: "", mode, at: Date.now(), data });
     const end = request.endEvent ? [say("end", "null")] : [];
-    if (typeof request.from === "object" && run.logged && run.epoch <= request.from.epoch) {
+    if (typeof request.from === "object" && run.epoch <= request.from.epoch) {
       // The reader has seen everything that there was.
       yield end;
       return;
@@ -145,6 +155,11 @@ export class RunReader {
     if (run.error !== null) yield [metadata, say("error", JSON.stringify(run.error))];
     else yield [metadata, say("values", await this.#resultOf(scope, run)), ...end];
   }
+}
+
+/** An id of a later epoch than the run ever had is none of its own. */
+function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
+  return typeof from === "object" && from.epoch > run.epoch ? START : from;
 }
 
 export function isOver(run: RunRecord): boolean {

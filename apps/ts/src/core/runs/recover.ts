@@ -6,7 +6,7 @@ import type { Fence } from "./fence.ts";
 import type { RunRecord } from "./repository.ts";
 
 /**
- * Where a later attempt begins (reliability §5.2, DESIGN §8.7).
+ * Where a later attempt begins.
  * "continue": from the newest checkpoint that the run itself wrote, with no input.
  * "restart": from its request, as if it had never run.
  * "finished": it already stands at an interrupt or breakpoint; the graph must not be called, for that would step past a

@@ -9,13 +9,13 @@ export interface RunRecord extends Run {
   tenant: string;
   owner: string;
   graph_id: string;
-  /** Content hash of the graph (or FRACTAL_REVISION) when the run was created (DESIGN §8.10). */
+  /** Content hash of the graph (or FRACTAL_REVISION) when the run was created. */
   revision: string | null;
   /** Creation order on the thread; a requeued run keeps it. */
   seq: number;
   /** When the run is due (created_at + after_seconds). */
   run_at: string;
-  /** Earliest claim after a crash (backoff); does not change the order (DESIGN §8.8). */
+  /** Earliest claim after a crash (backoff); does not change the order. */
   not_before: string | null;
   attempt: number;
   max_attempts: number;
@@ -49,7 +49,9 @@ export interface NewRun {
   assistant_id: string;
   graph_id: string;
   revision: string | null;
+  /** Of the run; the thread's metadata lies below it and `base_metadata` below both. */
   metadata: JsonObject;
+  base_metadata?: JsonObject;
   kwargs: JsonObject;
   multitask_strategy: MultitaskStrategy;
   durability: Durability;
@@ -68,7 +70,7 @@ export interface NewRun {
   thread_metadata: JsonObject;
 }
 
-/** Decided in one transaction under the lane lock (contract §6, reliability §5.1). */
+/** Decided in one transaction under the lane lock. */
 export type CreateOutcome =
   /** `cancelled`: running runs that got a cancel_action; `ended`: pending runs that were interrupted; `removed`: rolled back. */
   | { kind: "created"; run: RunRecord; cancelled: string[]; ended: string[]; removed: string[] }
@@ -81,11 +83,11 @@ export type CreateOutcome =
 export interface ClaimRequest {
   worker_id: string;
   slots: number;
-  /** Graphs this worker has loaded; others' runs are never taken (DESIGN §8.10). */
+  /** Graphs this worker has loaded; others' runs are never taken. */
   graphs: readonly string[];
 }
 
-/** How a run ended, written with thread, values cache and lane release in one transaction (DESIGN §4.5). */
+/** How a run ended, written with thread, values cache and lane release in one transaction. */
 export interface RunOutcome {
   status: Exclude<RunStatus, "pending" | "running">;
   error: RunFailure | null;
@@ -102,7 +104,7 @@ export interface RunOutcome {
 
 export interface EventRow {
   epoch: number;
-  /** Position within the epoch, from 0, without holes (DESIGN §8.1). */
+  /** Position within the epoch, from 0, without holes. */
   n: number;
   run_id: string | null;
   /** Namespace segments joined by "|"; "" is the root. */
@@ -154,7 +156,7 @@ export interface RunRepository {
    * used up. Same rules as sweep.
    */
   retry(fence: Fence, failure: RunFailure): Promise<SweptRun | undefined>;
-  /** Lanes held by workers other than `alive`: epoch + 1, run back to pending with backoff, or ended (reliability §4.4). */
+  /** Lanes held by workers other than `alive`: epoch + 1, run back to pending with backoff, or ended. */
   sweep(alive: readonly string[]): Promise<SweptRun[]>;
   /**
    * Pending: ended (interrupt) or deleted (rollback) at once, thread status recomputed. Running: cancel_action set
@@ -183,7 +185,7 @@ export interface RunRepository {
   counts(): Promise<{ pending: number; running: number }>;
 }
 
-/** A state write outside a run takes the lane like a run would, and is fenced like one (reliability §3.2). */
+/** A state write outside a run takes the lane like a run would, and is fenced like one. */
 export interface LaneRepository {
   /** Epoch + 1 and the lane held under `writerId`; "busy" while a run is pending or running. */
   acquire(scope: AuthScope, threadId: string, writerId: string): Promise<Fence | "busy" | "no_thread">;

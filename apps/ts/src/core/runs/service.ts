@@ -1,11 +1,11 @@
 import { newId } from "@fractal-agents/infra/ids";
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
-import { closeFeed } from "#core/streams/closing";
 import type { RunFeed } from "#core/streams/feed";
 import type { Assistant } from "#schemas/assistants";
 import type { Page } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
+import { closeFeeds } from "./close-feeds.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
 import type { RunEnvironment } from "./prepare.ts";
@@ -80,22 +80,14 @@ export class RunService {
       }
       const strategy = run.multitask_strategy === "rollback" ? "rollback" : "interrupt";
       for (const id of outcome.cancelled) worker.cancel(id, strategy);
-      await this.#closeFeeds(scope, outcome.run.thread_id, [...outcome.ended, ...outcome.removed]);
+      const { thread_id } = outcome.run;
+      await closeFeeds(env, scope, { thread_id, run_ids: [...outcome.ended, ...outcome.removed] });
       await worker.start(outcome.run);
       return { run: outcome.run, feed };
     } catch (error) {
       env.hub.drop(runId);
       throw error;
     }
-  }
-
-  /** Whoever reads a run that never got to run is told of its end; who waits for it gets the thread's stored values. */
-  async #closeFeeds(scope: AuthScope, threadId: string, runIds: readonly string[]): Promise<void> {
-    const { hub } = this.#deps.env;
-    const open = runIds.filter((id) => hub.find(id) !== undefined);
-    if (open.length === 0) return;
-    const values = await this.reader.storedValues(scope, threadId);
-    for (const id of open) closeFeed(hub, id, values);
   }
 
   /** In order. All or none, as far as the requests themselves can be at fault. */
@@ -156,7 +148,7 @@ export class RunService {
       worker.cancel(run.run_id, run.cancel_action ?? how.action);
       if (how.wait) await worker.ended(run.run_id);
     } else {
-      await this.#closeFeeds(scope, run.thread_id, [run.run_id]);
+      await closeFeeds(env, scope, { thread_id: run.thread_id, run_ids: [run.run_id] });
       worker.look();
     }
     return run;

@@ -33,7 +33,7 @@ interface Write {
 
 /**
  * State of one stateless run, for as long as it runs: `interrupt()` and subgraphs work, nothing is serialised, nothing
- * survives (DESIGN §8.9). Values are held by reference, as LangGraph's own channels hold them.
+ * survives. Values are held by reference, as LangGraph's own channels hold them.
  */
 export class TransientSaver extends BaseCheckpointSaver {
   readonly #spaces = new Map<string, Map<string, Entry>>();

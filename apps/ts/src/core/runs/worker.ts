@@ -1,6 +1,6 @@
 import { newId } from "@fractal-agents/infra/ids";
-import { closeFeed } from "#core/streams/closing";
 import { RunCancelled } from "./abort.ts";
+import { closeFeeds } from "./close-feeds.ts";
 import { RunHandle } from "./control.ts";
 import { inRun } from "./current-run.ts";
 import { RunExecution } from "./execute.ts";
@@ -188,8 +188,7 @@ export class Worker {
       this.#env.logger.warn({ run_id: handle.run.run_id }, "took the thread away from a run that ignored its cancel");
       const { run_id, thread_id, tenant, owner } = handle.run;
       const scope = { tenant, owner, permissions: [], filters: undefined };
-      const thread = await this.#env.storage.threads.find(scope, thread_id);
-      closeFeed(this.#env.hub, run_id, JSON.stringify(thread?.values ?? {}));
+      await closeFeeds(this.#env, scope, { thread_id, run_ids: [run_id] });
       this.#handles.delete(run_id);
       // For whoever waits the run is over, whatever its code still does.
       handle.close();

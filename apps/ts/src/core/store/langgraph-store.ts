@@ -14,7 +14,7 @@ import type { StoreItem, StoreRepository } from "./repository.ts";
 
 /**
  * LangGraph's store for one run: the memory of the person who asked for it, over the storage port. Operations of a batch
- * take effect in their order. Without an index configured, `query` of a search falls back to listing (contract §12.1).
+ * take effect in their order. Without an index configured, `query` of a search falls back to listing.
  */
 export class ScopedStore extends BaseStore {
   readonly #items: StoreRepository;

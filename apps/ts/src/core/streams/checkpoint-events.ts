@@ -1,17 +1,36 @@
 import type { JsonObject } from "#schemas/common";
 
-/** Keys of `configurable` that are LangGraph's own machinery or the caller's secrets, never the client's business. */
-const PRIVATE_KEY = /^__|^langgraph_auth|(?:^|[_-])(?:api[_-]?keys?|secret|password|authorization|access[_-]token)$/i;
+/** Keys of `configurable` that are LangGraph's own machinery or the server's word on who asks. */
+const INTERNAL_KEY = /^__|^langgraph_auth/;
+/** The caller's secrets. Numbers and flags below such names (`max_token`) are none. */
+const SECRET_KEY = /(?:api[_-]?keys?|secrets?|passw(?:or)?d|authorization|credentials?|cookies?|token)$/i;
 
-/** A copy of `configurable` without private keys. */
+/** A copy of `configurable` or `context` without internal keys and, at any depth, without secrets. */
 export function publicConfigurable(configurable: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(configurable).filter(([key]) => !PRIVATE_KEY.test(key)));
+  return withoutSecrets(
+    Object.fromEntries(Object.entries(configurable).filter(([key]) => !INTERNAL_KEY.test(key))),
+  ) as JsonObject;
 }
+
+function withoutSecrets(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutSecrets);
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const kept = Object.entries(value).filter(([key, item]) => !isSecret(key, item));
+  return Object.fromEntries(kept.map(([key, item]) => [key, withoutSecrets(item)]));
+}
+
+function isSecret(key: string, value: unknown): boolean {
+  return SECRET_KEY.test(key) && typeof value !== "number" && typeof value !== "boolean";
+}
+
+/** What of a RunnableConfig is data; the rest are the callbacks, signals and stores of the run. */
+const CONFIG_DATA = ["tags", "metadata", "recursion_limit"] as const;
 
 function publicConfig(config: unknown): JsonObject | null {
   if (typeof config !== "object" || config === null) return null;
-  const { configurable } = config as { configurable?: JsonObject };
-  return { ...config, ...(configurable && { configurable: publicConfigurable(configurable) }) };
+  const given = config as JsonObject & { configurable?: JsonObject };
+  const data = CONFIG_DATA.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]);
+  return { ...Object.fromEntries(data), configurable: publicConfigurable(given.configurable ?? {}) };
 }
 
 /** {thread_id, checkpoint_ns, checkpoint_id, checkpoint_map} of a RunnableConfig; null without a checkpoint. */
@@ -26,7 +45,7 @@ export function checkpointOf(config: unknown): JsonObject | null {
   };
 }
 
-/** Payload of a `checkpoints` event: langgraph's camelCase, plus the wire's objects (contract §8). */
+/** Payload of a `checkpoints` event: langgraph's camelCase, plus the wire's objects. */
 export function checkpointToWire(payload: JsonObject): JsonObject {
   const { config, parentConfig, ...rest } = payload;
   return {

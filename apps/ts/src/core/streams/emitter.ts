@@ -28,7 +28,7 @@ export interface ClosingEvent {
 
 /**
  * The executor's end of a feed: numbers the events of one attempt, shows them to the readers at once and writes the kept
- * ones to the log in small batches. Events may be seen before they are durable (DESIGN §8.3).
+ * ones to the log in small batches. Events may be seen before they are durable.
  */
 export class RunEmitter {
   readonly #deps: EmitterDeps;

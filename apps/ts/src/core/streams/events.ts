@@ -1,5 +1,5 @@
 /**
- * One event of a run in neutral form (DESIGN §8.1). Every wire encodes it once and shares the bytes among its readers.
+ * One event of a run in neutral form. Every wire encodes it once and shares the bytes among its readers.
  * `n` counts the kept events of an epoch without holes; it is null for an event that is only shown live (intermediate
  * values of a run whose log is not kept), which therefore has no id.
  */
@@ -32,7 +32,7 @@ export function compareIds(a: EventId, b: EventId): number {
 export const START: EventId = { epoch: -1, n: -1 };
 
 /**
- * Reads a Last-Event-ID. `-1`, `-`, `0` and `0-0` mean the beginning (contract §9.4); undefined means malformed.
+ * Reads a Last-Event-ID. `-1`, `-`, `0` and `0-0` mean the beginning; undefined means malformed.
  */
 export function parseEventId(text: string): EventId | undefined {
   if (text === "-1" || text === "-" || text === "0" || text === "0-0") return START;

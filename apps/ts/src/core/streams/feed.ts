@@ -1,6 +1,6 @@
 import { compareIds, type EventId, type RunEvent } from "./events.ts";
 
-/** What a finished run leaves to those who waited for it: JSON text of the `wait` body (contract §5.1). */
+/** What a finished run leaves to those who waited for it: JSON text of the `wait` body. */
 export interface RunResult {
   body: string;
 }
@@ -66,6 +66,12 @@ export class RunFeed {
   get firstId(): EventId | undefined {
     const first = this.#events.find((event) => event.n !== null);
     return first && { epoch: first.epoch, n: first.n as number };
+  }
+
+  /** Last event of the ring that has an id. */
+  get lastId(): EventId | undefined {
+    const last = this.#events.findLast((event) => event.n !== null);
+    return last && { epoch: last.epoch, n: last.n as number };
   }
 
   /** Nothing follows the end: what a run that lost its lane still says is not for anybody. */

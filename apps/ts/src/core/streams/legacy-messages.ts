@@ -4,15 +4,23 @@ import type { JsonObject } from "#schemas/common";
 // biome-ignore lint/suspicious/noExplicitAny: a message of any copy of langchain-core
 type Message = any;
 
+interface Streamed {
+  ns: string;
+  node: unknown;
+  /** What has come so far. */
+  message: Message;
+  open: boolean;
+}
+
 /**
  * The older `messages` mode (contract §8): `messages/metadata` once per message, `messages/partial` with what has come
  * so far, `messages/complete` with the finished message. LangGraph does not say when a streamed message is finished; it
- * is when another message of the same place begins or its step ends.
+ * is when its node has given its update, or its step has ended.
  */
 export class LegacyMessages {
   readonly #emit: (mode: string, ns: string, data: string) => void;
   readonly #announced = new Set<string>();
-  readonly #open = new Map<string, { ns: string; message: Message }>();
+  readonly #streamed = new Map<string, Streamed>();
 
   constructor(emit: (mode: string, ns: string, data: string) => void) {
     this.#emit = emit;
@@ -25,23 +33,31 @@ export class LegacyMessages {
       this.#emit("messages/metadata", ns, encodeJson({ [id]: { metadata } }));
     }
     if (typeof message.concat !== "function") {
-      this.#open.delete(id);
+      this.#streamed.delete(id);
       this.#emit("messages/complete", ns, encodeJson([message]));
       return;
     }
-    const earlier = this.#open.get(id);
+    const earlier = this.#streamed.get(id);
     const whole = earlier === undefined ? message : earlier.message.concat(message);
-    this.#open.set(id, { ns, message: whole });
+    this.#streamed.set(id, { ns, node: metadata.langgraph_node, message: whole, open: true });
     this.#emit("messages/partial", ns, encodeJson([whole]));
   }
 
-  /** A step's result is here: what was streamed for it is whole. */
-  step(mode: string): void {
-    if (mode === "updates" || mode === "checkpoints") this.complete();
+  /** A step of this namespace has ended: what was streamed in it, and below it, is whole. */
+  step(ns: string): void {
+    this.#complete((streamed) => ns === "" || streamed.ns === ns || streamed.ns.startsWith(`${ns}|`));
   }
 
-  complete(): void {
-    for (const { ns, message } of this.#open.values()) this.#emit("messages/complete", ns, encodeJson([message]));
-    this.#open.clear();
+  /** Nodes of this namespace have ended; others of the same step may go on. */
+  nodes(ns: string, names: readonly string[]): void {
+    this.#complete((streamed) => streamed.ns === ns && names.includes(String(streamed.node)));
+  }
+
+  #complete(ended: (streamed: Streamed) => boolean): void {
+    for (const streamed of this.#streamed.values()) {
+      if (!streamed.open || !ended(streamed)) continue;
+      streamed.open = false;
+      this.#emit("messages/complete", streamed.ns, encodeJson([streamed.message]));
+    }
   }
 }

@@ -1,4 +1,4 @@
-/** What a client may ask for (contract §8). `messages-tuple` is LangGraph's `messages`; `messages` is its older form. */
+/** What a client may ask for. `messages-tuple` is LangGraph's `messages`; `messages` is its older form. */
 export const STREAM_MODES = [
   "values",
   "updates",
@@ -38,6 +38,6 @@ export function passes(filter: ReaderFilter, event: { mode: string; ns: string; 
   if (filter.namespaces !== undefined && !filter.namespaces.has(event.ns)) return false;
   if (filter.modes === undefined || filter.modes.has(event.mode)) return true;
   if (event.mode.startsWith("messages")) return filter.modes.has("messages") || filter.modes.has("messages-tuple");
-  // An interrupt is never hidden: without `updates` it is seen as `values` (contract §8).
+  // An interrupt is never hidden: without `updates` it is seen as `values`.
   return event.mode === "values" && !filter.modes.has("updates") && event.data.startsWith('{"__interrupt__":[{');
 }

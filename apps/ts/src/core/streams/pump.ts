@@ -27,7 +27,7 @@ export interface PumpResult {
 }
 
 /**
- * Owns the graph's iterator and drains it into the emitter; HTTP only ever reads the feed (engine-traps, rule 7).
+ * Owns the graph's iterator and drains it into the emitter; HTTP only ever reads the feed.
  * `result` is filled as the events come, so it is valid after a throw too.
  */
 export class Pump {
@@ -54,7 +54,7 @@ export class Pump {
     const streamOptions = { ...options, streamMode: graphModes(modes), subgraphs };
     if (this.#asked.has("events")) await this.#runEvents(streamOptions);
     else for await (const chunk of await graph.stream(input, streamOptions)) this.#chunk(chunk);
-    this.#legacy?.complete();
+    this.#legacy?.step("");
   }
 
   /** JSON text of the last full state; undefined when there was none. */
@@ -89,7 +89,7 @@ export class Pump {
     if (mode === "values") this.#values(ns, payload);
     else if (mode === "messages") this.#message(ns, payload as [unknown, JsonObject]);
     else if (this.#asked.has(mode as StreamMode) && this.#emitter.watched) {
-      this.#legacy?.step(mode);
+      if (mode === "updates") this.#legacy?.nodes(ns, Object.keys(payload as JsonObject));
       this.#emitter.emit(mode, ns, encodeEvent(mode, payload));
     }
   }
@@ -97,12 +97,12 @@ export class Pump {
   #values(ns: string, payload: unknown): void {
     const interrupts = interruptsOf(payload);
     if (ns === "") this.#remember(payload, interrupts);
+    this.#legacy?.step(ns);
     const asked = this.#asked.has("values");
     // Without `values` and `updates` an interrupt is still shown, but a breakpoint's empty list is not.
     const forced =
       !asked && !this.#asked.has("updates") && ns === "" && interrupts !== undefined && interrupts.length > 0;
     if ((asked || forced) && this.#emitter.watched) {
-      this.#legacy?.complete();
       const text = encodeJson(payload);
       if (ns === "" && interrupts === undefined) this.#encoded = { values: payload, text };
       this.#emitter.emit("values", ns, text);

@@ -35,7 +35,7 @@ export async function* readLive(
     // Taken before the first await: whatever is appended meanwhile is met at or after this position.
     const cursor: Cursor = { position: request.from === "now" ? feed.end : feed.start, last: START };
     if (request.from !== "now" && !(request.from === "start" && feed.whole)) {
-      cursor.last = request.from === "start" ? START : request.from;
+      cursor.last = request.from === "start" || isAhead(request.from, feed) ? START : request.from;
       const known = feed.positionAfter(cursor.last);
       if (known !== undefined) cursor.position = known;
       else cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
@@ -56,6 +56,11 @@ export async function* readLive(
     feed.readers--;
     waiter.close();
   }
+}
+
+/** Whether no event has this id yet: its reader comes from somewhere else and gets what is kept. */
+function isAhead(id: EventId, { lastId }: RunFeed): boolean {
+  return lastId !== undefined && compareIds(id, lastId) > 0;
 }
 
 /** How far a reader is: its place in the ring, and the highest id that it has met. */

@@ -9,7 +9,7 @@ const STEP = /\.([^.[\]]+)|\[(-?\d+)\]/g;
 
 type Step = string | number;
 
-/** A compiled `extract` of a thread search: alias to value, null where a thread has nothing at the path (contract §4). */
+/** A compiled `extract` of a thread search: alias to value, null where a thread has nothing at the path. */
 export type Extractor = (thread: Thread) => JsonObject;
 
 /** RuntimeError invalid when a path is malformed or there are more than 10. */

@@ -90,7 +90,7 @@ export class ThreadService {
     return this.#threads.prune(scope, ids, strategy);
   }
 
-  /** A missing source is a conflict, as on the official server (contract §4). */
+  /** A missing source is a conflict, as on the official server. */
   async copy(scope: AuthScope, threadId: string): Promise<Thread> {
     const copy = await this.#threads.copy(scope, threadId, newId());
     if (copy === "busy")
@@ -118,7 +118,7 @@ function noThread(threadId: string): RuntimeError {
   return new RuntimeError("not_found", `Thread ${threadId} not found`);
 }
 
-/** `ttl` is shown only where it was asked for (contract §2). */
+/** `ttl` is shown only where it was asked for. */
 function withoutTtl(thread: Thread): Thread {
   const { ttl: _, ...rest } = thread;
   return rest;

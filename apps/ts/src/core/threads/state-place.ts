@@ -23,7 +23,7 @@ export interface PlaceDeps {
   assistants: { resolve(scope: AuthScope, assistantOrGraphId: string): Promise<Assistant> };
 }
 
-/** Finds the scope of a read or state write (DESIGN §8.16). */
+/** Finds the scope of a read or state write. */
 export class StatePlaces {
   readonly #deps: PlaceDeps;
 

@@ -140,7 +140,7 @@ export function toRunState(snapshot: StateSnapshot): NonNullable<RunOutcome["sta
   };
 }
 
-/** NUL is kept in the checkpoint and replaced in the values cache, which a database may keep as JSON (DESIGN §8.18). */
+/** NUL is kept in the checkpoint and replaced in the values cache, which a database may keep as JSON. */
 export function withoutNul(json: string): string {
   if (!json.includes("\\u0000")) return json;
   // An even number of backslashes before it is text, not an escape.

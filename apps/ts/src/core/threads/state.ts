@@ -317,7 +317,7 @@ function refused(error: unknown): unknown {
   return new RuntimeError("invalid", `The update was refused: ${message}`, { cause: error });
 }
 
-/** Commands must be of the graph's own copy of langgraph (engine-traps §5). */
+/** Commands must be of the graph's own copy of langgraph. */
 function commandOf(command: JsonObject, toolkit: GraphToolkit): unknown {
   const targets = command.goto == null ? undefined : [command.goto].flat();
   const goto = targets?.map((target) => {

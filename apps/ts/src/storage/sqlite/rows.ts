@@ -107,7 +107,7 @@ function parseOnRead(run: RunRecord, text: string): void {
   });
 }
 
-/** JSON text without NUL, which Postgres' jsonb and many clients refuse (DESIGN §8.18). */
+/** JSON text without NUL, which Postgres' jsonb and many clients refuse. */
 export function withoutNul(json: string): string {
   if (!json.includes("\\u0000")) return json;
   // An escaped backslash before "u0000" is text, not a NUL: pairs of backslashes are skipped first.

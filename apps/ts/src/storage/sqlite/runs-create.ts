@@ -33,7 +33,7 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
   if (found === undefined) {
     if (run.if_not_exists === "reject") return { kind: "no_thread" };
     const thread = insertThread(connection, scope, run);
-    const record = insertRun(connection, scope, { run, thread, lane: undefined });
+    const record = insertRun(connection, scope, { run: layered(run, "{}"), thread, lane: undefined });
     return { kind: "created", run: record, cancelled: [], ended: [], removed: [] };
   }
   if (found.tenant !== scope.tenant || found.owner !== scope.owner || !allowed(scope, found.metadata)) {
@@ -46,10 +46,15 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
   touchThread(connection, run, found);
   // Ending the pending runs may have changed the head, and a thread without a lane gets one.
   const lane = displaced === NOBODY ? laneIn(found) : laneIn(threadLane(connection, run.thread_id) as ThreadLane);
-  const record = insertRun(connection, scope, { run, thread: found.thread, lane });
+  const record = insertRun(connection, scope, { run: layered(run, found.metadata), thread: found.thread, lane });
   // A delayed run in place of the ones that kept the thread busy.
   if (displaced !== NOBODY && run.after_seconds > 0) settle(connection, found.thread);
   return { kind: "created", run: record, ...displaced };
+}
+
+/** The run with its whole metadata: base < thread < its own. */
+function layered(run: NewRun, threadMetadata: string): NewRun {
+  return { ...run, metadata: { ...run.base_metadata, ...parseObject(threadMetadata), ...run.metadata } };
 }
 
 interface Displaced {
@@ -85,7 +90,7 @@ function laneIn(found: ThreadLane): LaneRow | undefined {
   return found.epoch === null ? undefined : (found as unknown as LaneRow);
 }
 
-/** Decides by the strategy what happens to the runs before this one (contract §6). */
+/** Decides by the strategy what happens to the runs before this one. */
 function applyStrategy(connection: Connection, run: NewRun, found: ThreadLane): Displaced | "busy" {
   const strategy = run.multitask_strategy;
   if (strategy === "enqueue") return NOBODY;

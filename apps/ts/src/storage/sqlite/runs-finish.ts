@@ -9,7 +9,7 @@ import { type RunRow, toRun } from "./rows.ts";
 import { heldRun } from "./runs-claim.ts";
 import { isUnfinished, writeState } from "./thread-state.ts";
 
-/** How long the thread of a finished stateless run stays readable by run id (DESIGN §8.9). */
+/** How long the thread of a finished stateless run stays readable by run id. */
 export const STATELESS_GRACE_MS = 10 * 60_000;
 
 interface Ending {
@@ -46,7 +46,7 @@ export function finishRun(connection: Connection, fence: Fence, outcome: RunOutc
 
 /**
  * Ends a run that holds its lane, frees the lane and settles the thread: busy if another run waits, else by how this one
- * ended (contract §7). Null for a hidden thread, which from now on waits for its deletion.
+ * ended. Null for a hidden thread, which from now on waits for its deletion.
  * `bump`: the lane is taken away from somebody who may still be writing.
  */
 export function closeRun(

@@ -39,7 +39,7 @@ export function evictRun(connection: Connection, fence: Fence): SweptRun | undef
   return row && endByCancel(connection, row, row.cancel_action ?? "interrupt");
 }
 
-/** `RunRepository.release`, inside a transaction: the attempt is given back (reliability §3.1, R4). */
+/** `RunRepository.release`, inside a transaction: the attempt is given back. */
 export function releaseRun(connection: Connection, fence: Fence): boolean {
   const row = heldRun(connection, fence);
   if (row === undefined) return false;

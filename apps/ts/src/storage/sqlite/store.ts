@@ -123,7 +123,7 @@ function below(connection: Connection, scope: AuthScope, prefix: string[]): Cond
   return where;
 }
 
-/** Labels, each followed by a dot: a dot cannot occur in a label (contract §12.1), and the end makes prefixes whole labels. */
+/** Labels, each followed by a dot: a dot cannot occur in a label, and the end makes prefixes whole labels. */
 function pathOf(labels: string[]): string {
   for (const label of labels) {
     if (label === "" || label.includes(".")) {
@@ -162,7 +162,7 @@ function byLabels(a: string[], b: string[]): number {
   return a.length - b.length;
 }
 
-/** The auth handler's conditions, over the item's value with its namespace and key (contract §13.2). */
+/** The auth handler's conditions, over the item's value with its namespace and key. */
 function admitted(scope: AuthScope, item: StoreItem): boolean {
   return (
     scope.filters === undefined || passes(scope.filters, { ...item.value, namespace: item.namespace, key: item.key })

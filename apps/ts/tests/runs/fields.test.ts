@@ -1,0 +1,219 @@
+import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { RunServer } from "./server.ts";
+import { dataOf } from "./sse-client.ts";
+
+const SECRET = "sk-do-not-tell-anybody";
+
+describe("the fields of a run", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    server = await RunServer.start();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  /** What the graph `seen` was called with. */
+  async function seen(body: object, threadId?: string) {
+    const path = threadId === undefined ? (await server.thread()).runs : `/threads/${threadId}/runs`;
+    const reply = await server.post(`${path}/wait`, { assistant_id: "seen", input: {}, ...body });
+    expect(reply.status).toBe(200);
+    return reply.body;
+  }
+
+  async function assistant(body: object): Promise<string> {
+    return (await server.post("/assistants", { graph_id: "seen", ...body })).body.assistant_id;
+  }
+
+  describe("config and context", () => {
+    it("lays the run's configurable over the assistant's, key by key", async () => {
+      const id = await assistant({ config: { configurable: { a: 1, b: 1 }, tags: ["x"], recursion_limit: 7 } });
+      const got = await seen({ assistant_id: id, config: { configurable: { b: 2, c: 2 }, tags: ["y"] } });
+      expect(got.configurable).toMatchObject({ a: 1, b: 2, c: 2 });
+      expect(got.tags).toEqual(["x", "y"]);
+      expect(got.recursion_limit).toBe(7);
+      const over = await seen({ assistant_id: id, config: { recursion_limit: 9 } });
+      expect([over.recursion_limit, over.configurable.b]).toEqual([9, 1]);
+    });
+
+    it("mirrors the one of configurable and context that was given into the other", async () => {
+      expect((await seen({ context: { mood: "good" } })).configurable).toMatchObject({ mood: "good" });
+      expect((await seen({ config: { configurable: { mood: "bad" } } })).context).toEqual({ mood: "bad" });
+      const none = await seen({});
+      expect(none.context).toBeNull();
+    });
+
+    it("lays the run's context over the assistant's", async () => {
+      const id = await assistant({ context: { a: 1, b: 1 } });
+      expect((await seen({ assistant_id: id, context: { b: 2 } })).context).toEqual({ a: 1, b: 2 });
+    });
+
+    it("refuses a run whose configurable and context contradict each other", async () => {
+      const { runs } = await server.thread();
+      const body = { assistant_id: "seen", config: { configurable: { a: 1 } }, context: { a: 2 } };
+      const reply = await server.post(`${runs}/wait`, body);
+      expect([reply.status, reply.body.detail]).toEqual([400, expect.stringContaining("context")]);
+    });
+
+    it("keeps the graph's own recursion limit when none was sent", async () => {
+      expect((await seen({})).recursion_limit).toBe(25);
+    });
+
+    it("ends a run that goes past its recursion limit as an error", async () => {
+      const { runs, id } = await server.thread();
+      const body = { assistant_id: "counter", input: { steps: 50 }, config: { recursion_limit: 5 } };
+      expect((await server.post(`${runs}/wait`, body)).body.__error__.error).toBe("GraphRecursionError");
+      expect((await server.get(`/threads/${id}`)).body.status).toBe("error");
+      const enough = { ...body, config: { recursion_limit: 60 } };
+      expect((await server.post(`${(await server.thread()).runs}/wait`, enough)).body.count).toBe(50);
+    });
+  });
+
+  describe("keys that the server sets in configurable", () => {
+    it("win over those of the request", async () => {
+      const thread = await server.thread();
+      const forged = {
+        thread_id: "other",
+        run_id: "other",
+        graph_id: "other",
+        assistant_id: "other",
+        user_id: "root",
+        langgraph_request_id: "other",
+        langgraph_auth_user: { identity: "root" },
+        langgraph_auth_user_id: "root",
+        langgraph_auth_permissions: ["*"],
+        cron_id: "other",
+        __pregel_checkpointer: "other",
+        mine: "kept",
+      };
+      const { configurable } = await seen({ config: { configurable: forged } }, thread.id);
+      const [run] = (await server.get(thread.runs)).body;
+      expect(configurable).toMatchObject({
+        thread_id: thread.id,
+        run_id: run.run_id,
+        graph_id: "seen",
+        assistant_id: run.assistant_id,
+        mine: "kept",
+      });
+      expect(JSON.stringify(configurable)).not.toMatch(/root|other|"\*"/);
+    });
+
+    it("hold the request's id, which the answer carries too", async () => {
+      const { runs } = await server.thread();
+      const reply = await server.call("POST", `${runs}/wait`, {
+        body: { assistant_id: "seen", input: {} },
+        headers: { "X-Request-ID": "request-77" },
+      });
+      expect(reply.headers.get("x-request-id")).toBe("request-77");
+      expect(reply.body.configurable.langgraph_request_id).toBe("request-77");
+    });
+
+    it("are told to the graph as metadata", async () => {
+      const thread = await server.thread();
+      const { metadata } = await seen({}, thread.id);
+      expect(metadata).toMatchObject({ run_attempt: 1, thread_id: thread.id, graph_id: "seen" });
+      for (const key of ["langgraph_version", "langgraph_host", "langgraph_plan"]) {
+        expect(metadata[key]).toBeString();
+      }
+    });
+
+    it("carry the tracer's project and example", async () => {
+      const tracer = { project_name: "p", example_id: "e" };
+      const { configurable } = await seen({ langsmith_tracer: tracer });
+      expect(configurable).toMatchObject({ langsmith_project: "p", langsmith_example_id: "e" });
+    });
+  });
+
+  describe("metadata", () => {
+    it("is assistant below thread below config below run, the server's keys above all", async () => {
+      const id = await assistant({ metadata: { a: "assistant", t: "assistant", c: "assistant", r: "assistant" } });
+      const thread = await server.thread({ metadata: { t: "thread", c: "thread", r: "thread" } });
+      const { body: run } = await server.post(thread.runs, {
+        assistant_id: id,
+        config: { metadata: { c: "config", r: "config" } },
+        metadata: { r: "run", assistant_id: "forged" },
+      });
+      expect(run.metadata).toMatchObject({ a: "assistant", t: "thread", c: "config", r: "run", assistant_id: id });
+      expect(run.metadata.created_by).toBeUndefined();
+      expect((await server.run(run)).metadata).toEqual(run.metadata);
+    });
+
+    it("reaches the graph", async () => {
+      expect((await seen({ metadata: { ticket: "T-1" } })).metadata.ticket).toBe("T-1");
+    });
+
+    it("names graph and assistant on the thread from its first run on", async () => {
+      const thread = await server.thread({ metadata: { mine: 1 } });
+      await server.post(thread.runs, { assistant_id: "seen" });
+      const { metadata } = (await server.get(`/threads/${thread.id}`)).body;
+      expect(metadata).toMatchObject({ mine: 1, graph_id: "seen", assistant_id: expect.any(String) });
+    });
+  });
+
+  describe("secrets", () => {
+    const configurable = {
+      openai_api_key: SECRET,
+      apiKeys: { OPENAI_API_KEY: SECRET },
+      openaiApiKey: SECRET,
+      "x-supabase-access-token": SECRET,
+      servers: [{ url: "u", authorization: SECRET, max_tokens: 5 }],
+      model: "m",
+    };
+
+    it("never come back in kwargs, under configurable or its mirror, context", async () => {
+      const thread = await server.thread();
+      const created = await server.post(thread.runs, {
+        assistant_id: "counter",
+        input: { steps: 1 },
+        config: { configurable },
+      });
+      const { config, context, input } = created.body.kwargs;
+      expect(config.configurable).toEqual({ servers: [{ url: "u", max_tokens: 5 }], model: "m" });
+      expect(context).toEqual(config.configurable);
+      expect(input).toEqual({ steps: 1 });
+      const listed = await server.get(thread.runs);
+      const got = await server.get(`${thread.runs}/${created.body.run_id}`);
+      for (const reply of [created, listed, got]) expect(reply.text).not.toContain(SECRET);
+    });
+
+    it("never show in any event, nor in the state and its history", async () => {
+      const thread = await server.thread();
+      const stream_mode = ["values", "updates", "messages-tuple", "debug", "checkpoints", "tasks", "custom", "tools"];
+      const body = {
+        input: { messages: [{ role: "user", content: "hi" }], n: 2 },
+        config: { configurable },
+        stream_mode,
+      };
+      const events = await server.stream(thread.runs, { assistant_id: "tokens", ...body });
+      expect(dataOf(events, "checkpoints").length).toBeGreaterThan(0);
+      expect(JSON.stringify(events)).not.toContain(SECRET);
+      for (const path of ["state", "history?limit=100", ""]) {
+        expect((await server.get(`/threads/${thread.id}/${path}`)).text).not.toContain(SECRET);
+      }
+    });
+
+    it("reach the graph", async () => {
+      expect((await seen({ config: { configurable } })).configurable.openai_api_key).toBe(SECRET);
+    });
+  });
+
+  it("ignores unknown fields and feedback_keys, and takes null for absent", async () => {
+    const got = await seen({
+      no_such_field: { deep: [1] },
+      feedback_keys: ["thumbs"],
+      config: null,
+      context: null,
+      metadata: null,
+      command: null,
+      checkpoint: null,
+      checkpoint_id: null,
+      stream_mode: null,
+      webhook: null,
+      interrupt_before: null,
+      multitask_strategy: null,
+      durability: null,
+      after_seconds: null,
+      strict_resume: null,
+    });
+    expect(got.metadata.run_attempt).toBe(1);
+    expect(got.__feedback__).toBeUndefined();
+  });
+});

@@ -1,0 +1,160 @@
+import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { RunServer } from "./server.ts";
+import { dataOf } from "./sse-client.ts";
+
+describe("graphs that do odd things", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    server = await RunServer.start();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  /** Runs it on a thread and without one, waited for and streamed; the thread is free again after each. */
+  async function run(what: string, graph = "odd", config: object = {}) {
+    const thread = await server.thread();
+    const body = { assistant_id: graph, input: { what }, config, stream_mode: ["values", "updates", "custom"] };
+    const waited = await server.post(`${thread.runs}/wait`, body);
+    const events = await server.stream(thread.runs, body);
+    const stateless = await server.post("/runs/wait", body);
+    await server.stream("/runs", body);
+    expect((await server.get(`/threads/${thread.id}`)).body.status).not.toBe("busy");
+    expect(await server.storage.runs.counts()).toEqual({ pending: 0, running: 0 });
+    const { status } = (await server.get(thread.runs)).body[0];
+    return { waited: waited.body, events, stateless: stateless.body, status };
+  }
+
+  const failed = (result: Awaited<ReturnType<typeof run>>) => {
+    expect(result.status).toBe("error");
+    const { __error__: error } = result.waited;
+    expect(result.events.at(-1)).toMatchObject({ event: "error", data: error });
+    expect(result.events.filter(({ event }) => event === "end")).toEqual([]);
+    return error;
+  };
+
+  describe("values that JSON does not know", () => {
+    it("leaves out functions and symbols", async () => {
+      for (const what of ["function", "symbol"]) {
+        const { waited, status } = await run(what);
+        expect([waited.result, status]).toEqual([{ kept: 1 }, "success"]);
+      }
+    });
+
+    it("writes maps, sets and dates", async () => {
+      expect((await run("map")).waited.result).toEqual({ a: [1, 2] });
+      expect((await run("date")).waited.result).toBe("1970-01-01T00:00:00.000Z");
+    });
+
+    it("cuts a cycle where it would begin again: a cyclic state held its thread for ever", async () => {
+      const ring = { name: "ring", self: "[Circular]" };
+      const { waited, stateless, events, status } = await run("cycle");
+      expect([waited.result, stateless.result, status]).toEqual([ring, ring, "success"]);
+      expect(dataOf(events, "updates")).toEqual([{ work: { result: ring } }]);
+      expect(dataOf((await run("write:cycle")).events, "custom")).toEqual([ring]);
+    });
+
+    it("writes a bigint as text, and fails the run that wants to store one", async () => {
+      const result = await run("bigint");
+      expect(result.stateless.result).toBe("12345678901234567890");
+      expect(failed(result).message).toContain("BigInt");
+      expect(dataOf((await run("write:bigint")).events, "custom")).toEqual(["12345678901234567890"]);
+    });
+
+    it("fails a run whose values refuse to be written: it held its thread for ever", async () => {
+      const result = await run("unwritable");
+      failed(result);
+      expect(result.stateless.__error__.message).toBe("this value cannot be written as JSON");
+      expect((await run("write:unwritable")).events.at(-1)).toMatchObject({ event: "error" });
+    });
+
+    it("keeps NUL on the wire and out of the values that others search", async () => {
+      const thread = await server.thread();
+      const body = await server.post(`${thread.runs}/wait`, { assistant_id: "odd", input: { what: "nul" } });
+      expect(body.body.result).toBe("a\u0000b");
+      expect((await server.get(`/threads/${thread.id}`)).body.values.result).toBe("a\ufffdb");
+    });
+
+    it("carries 20 MB in one value, on every way out", async () => {
+      const thread = await server.thread();
+      const body = { assistant_id: "odd", input: { what: "huge" } };
+      const events = await server.stream(thread.runs, body);
+      const length = 20 * 1024 * 1024;
+      expect(dataOf(events, "values").at(-1).result).toHaveLength(length);
+      const [run] = (await server.get(thread.runs)).body;
+      const joined = await server.join(run, { from: "-1" });
+      expect(joined.map(({ event, id }) => [event, id])).toEqual(events.map(({ event, id }) => [event, id]));
+      expect((await server.get(`${thread.runs}/${run.run_id}/join`)).body.result).toHaveLength(length);
+      expect((await server.get(`/threads/${thread.id}/state`)).body.values.result).toHaveLength(length);
+    });
+  });
+
+  describe("things that are thrown", () => {
+    it("become an error with a name and a message, whatever they are", async () => {
+      const told = async (key: string) => failed(await run(`throw:${key}`));
+      expect(await told("nameless")).toEqual({ error: "Error", message: "no name" });
+      expect(await told("object")).toEqual({ error: "Error", message: '{"code":7}' });
+      expect(await told("odd")).toEqual({ error: "Error", message: '{"name":5,"message":{"deep":true}}' });
+      expect(await told("bare")).toEqual({ error: "Error", message: "{}" });
+      // langgraph marks what its tasks throw, and puts an error of its own in place of what cannot be marked.
+      for (const key of ["string", "null", "undefined", "number"]) {
+        expect(await told(key)).toEqual({ error: expect.any(String), message: expect.any(String) });
+      }
+    });
+
+    it("is not done again: the thread shows the error, the next run clears it", async () => {
+      const thread = await server.thread();
+      const fails = { assistant_id: "failing", input: { reason: "no money" } };
+      const { body } = await server.post(`${thread.runs}/wait`, fails);
+      expect(body).toEqual({ __error__: { error: "PaymentDeclined", message: "no money" } });
+      const shown = (await server.get(`/threads/${thread.id}`)).body;
+      expect(shown).toMatchObject({
+        status: "error",
+        error: { error: "PaymentDeclined", message: "no money" },
+        values: { prepared: true },
+      });
+      const runs = (await server.get(thread.runs)).body;
+      expect(runs).toHaveLength(1);
+      await server.post(`${thread.runs}/wait`, { assistant_id: "breakpoints", input: {} });
+      expect((await server.get(`/threads/${thread.id}`)).body).toMatchObject({ status: "idle", error: null });
+    });
+  });
+
+  describe("factories", () => {
+    it("that fail are the failure of their run", async () => {
+      const told = async (fail: string) => failed(await run("date", "factory", { configurable: { fail } }));
+      expect(await told("throw")).toEqual({ error: "TypeError", message: "the factory is out of order" });
+      expect(await told("string")).toEqual({ error: "Error", message: "no graph today" });
+      expect((await told("nothing")).message).toBeString();
+      expect((await run("date", "factory")).status).toBe("success");
+    });
+  });
+});
+
+describe("the shipped agent", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    server = await RunServer.start({ NODE_ENV: "production" }, "shipped");
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const input = { messages: [{ role: "user", content: "hi" }] };
+
+  async function refusal(configurable: object) {
+    const thread = await server.thread();
+    const body = { assistant_id: "agent", input, config: { configurable } };
+    const waited = (await server.post(`${thread.runs}/wait`, body)).body.__error__;
+    expect((await server.stream(thread.runs, body)).at(-1)).toMatchObject({ event: "error", data: waited });
+    const [run] = (await server.get(thread.runs)).body;
+    expect(run.status).toBe("error");
+    expect((await server.get(`/threads/${thread.id}`)).body).toMatchObject({ status: "error", error: waited });
+    return waited;
+  }
+
+  it("ends a run that its configuration or the installation does not allow as an error that says why", async () => {
+    const unavailable = await refusal({});
+    expect(unavailable.error).toBe("GraphConfigError");
+    expect(unavailable.message).toContain("MODEL_NAME");
+    const invalid = await refusal({ model_name: "fake:nonsense" });
+    expect(invalid).toEqual({ error: "GraphConfigError", message: expect.stringContaining("nonsense") });
+    expect((await refusal({ temperature: "hot" })).error).toBe("GraphConfigError");
+  });
+});

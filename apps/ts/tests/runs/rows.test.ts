@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { arrival, open } from "./fixtures/gate.ts";
+import { RunServer, runPath } from "./server.ts";
+
+describe("the rows of runs and threads", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    server = await RunServer.start();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const one = { assistant_id: "counter", input: { steps: 1 } };
+  const ids = (runs: { run_id: string }[]) => runs.map(({ run_id }) => run_id);
+
+  describe("listing", () => {
+    it("gives the newest first, in pages, with the headers that say whether more follow", async () => {
+      const thread = await server.thread();
+      const made: string[] = [];
+      for (let i = 0; i < 12; i++)
+        made.unshift((await server.post(thread.runs, { ...one, after_seconds: 900 })).body.run_id);
+      const first = await server.get(thread.runs);
+      expect(ids(first.body)).toEqual(made.slice(0, 10));
+      expect([first.headers.get("x-pagination-next"), first.headers.get("x-pagination-total")]).toEqual(["10", "11"]);
+      const last = await server.get(`${thread.runs}?limit=5&offset=10`);
+      expect(ids(last.body)).toEqual(made.slice(10));
+      expect([last.headers.get("x-pagination-next"), last.headers.get("x-pagination-total")]).toEqual([null, "12"]);
+      expect((await server.get(`${thread.runs}?offset=100`)).body).toEqual([]);
+      const pending = await server.get(
+        `${thread.runs}?status=pending&limit=1000&select=run_id&select=kwargs&select=created_at`,
+      );
+      expect(pending.body).toHaveLength(12);
+      expect(Object.keys(pending.body[0]).sort()).toEqual(["created_at", "kwargs", "run_id"]);
+      expect(pending.body[0].kwargs.input).toEqual({ steps: 1 });
+      await server.post("/runs/cancel", { status: "all" });
+      expect((await server.get(`${thread.runs}?status=pending`)).body).toEqual([]);
+      expect((await server.get(`${thread.runs}?status=interrupted&limit=1000`)).body).toHaveLength(12);
+    });
+
+    it("takes select in every form that clients send", async () => {
+      const thread = await server.thread();
+      await server.post(`${thread.runs}/wait`, one);
+      for (const query of ["select=run_id&select=status", 'select=["run_id","status"]', "select=run_id,status"]) {
+        const [run] = (await server.get(`${thread.runs}?${query}`)).body;
+        expect(Object.keys(run).sort()).toEqual(["run_id", "status"]);
+      }
+    });
+
+    it("refuses what it does not know", async () => {
+      const { runs } = await server.thread();
+      for (const query of ["select=nonsense", "status=nonsense", "limit=0", "limit=1001", "offset=-1", "limit=x"]) {
+        expect([query, (await server.get(`${runs}?${query}`)).status]).toEqual([query, 422]);
+      }
+      expect((await server.get(`/threads/${crypto.randomUUID()}/runs`)).status).toBe(404);
+    });
+  });
+
+  describe("one run", () => {
+    it("is found on its own thread only", async () => {
+      const [thread, other] = [await server.thread(), await server.thread()];
+      const { body: run } = await server.post(thread.runs, one);
+      await server.reached(run, "success");
+      for (const suffix of ["", "/join", "/stream"]) {
+        expect((await server.get(`${thread.runs}/${run.run_id}${suffix}`)).status).toBe(200);
+        expect((await server.get(`${other.runs}/${run.run_id}${suffix}`)).status).toBe(404);
+        expect((await server.get(`${thread.runs}/${crypto.randomUUID()}${suffix}`)).status).toBe(404);
+      }
+    });
+
+    it("is deleted with its checkpoints once it is over", async () => {
+      const thread = await server.thread();
+      await server.post(`${thread.runs}/wait`, { assistant_id: "breakpoints", input: { path: ["one"] } });
+      await server.post(`${thread.runs}/wait`, { assistant_id: "breakpoints", input: { path: ["two"] } });
+      const [second] = (await server.get(thread.runs)).body;
+      const gone = await server.call("DELETE", runPath(second));
+      expect([gone.status, gone.text]).toEqual([204, ""]);
+      expect((await server.get(runPath(second))).status).toBe(404);
+      expect((await server.call("DELETE", runPath(second))).status).toBe(404);
+      const { values } = (await server.get(`/threads/${thread.id}/state`)).body;
+      expect(values.path).toEqual(["one", "a", "b", "c"]);
+    });
+
+    it("is not deleted while it waits or runs", async () => {
+      const thread = await server.thread();
+      const { body: run } = await server.post(thread.runs, { assistant_id: "gate", input: { name: "kept" } });
+      await arrival("kept");
+      const { body: pending } = await server.post(thread.runs, one);
+      for (const each of [run, pending]) expect((await server.call("DELETE", runPath(each))).status).toBe(409);
+      open("kept");
+      await server.reached(pending, "success");
+    });
+  });
+
+  it("show the thread's status as each kind of end leaves it", async () => {
+    const shown = async (id: string) => (await server.get(`/threads/${id}`)).body;
+    const ends = [
+      { body: one, run: "success", thread: { status: "idle", error: null, interrupts: {} } },
+      { body: { assistant_id: "failing", input: {} }, run: "error", thread: { status: "error" } },
+      { body: { assistant_id: "interrupting", input: {} }, run: "success", thread: { status: "interrupted" } },
+      {
+        body: { assistant_id: "breakpoints", input: {}, interrupt_after: ["a"] },
+        run: "success",
+        thread: { status: "interrupted", interrupts: {} },
+      },
+    ];
+    for (const end of ends) {
+      const thread = await server.thread();
+      expect(await shown(thread.id)).toMatchObject({ status: "idle", values: null });
+      const { body: run } = await server.post(thread.runs, end.body);
+      await server.get(`${runPath(run)}/join`);
+      expect((await server.run(run)).status).toBe(end.run);
+      expect(await shown(thread.id)).toMatchObject(end.thread);
+    }
+  });
+
+  it("show a thread busy from the moment a run is accepted, with its values kept meanwhile", async () => {
+    const thread = await server.thread();
+    await server.post(`${thread.runs}/wait`, {
+      assistant_id: "gate",
+      input: { trail: ["first"] },
+      interrupt_before: ["wait"],
+    });
+    const { body: run } = await server.post(thread.runs, { assistant_id: "gate", input: { name: "busy" } });
+    const shown = (await server.get(`/threads/${thread.id}`)).body;
+    expect(shown).toMatchObject({ status: "busy", values: { trail: ["first", "before"] } });
+    await arrival("busy");
+    const write = await server.post(`/threads/${thread.id}/state`, { values: { trail: ["no"] } });
+    expect(write.status).toBe(409);
+    open("busy");
+    await server.reached(run, "success");
+    expect((await server.get(`/threads/${thread.id}`)).body.values.trail).toEqual([
+      "first",
+      "before",
+      "before",
+      "after",
+    ]);
+  });
+
+  it("time out a run that takes too long, as an error that says so", async () => {
+    await using hasty = await RunServer.start({ BG_JOB_TIMEOUT_SECS: "1" });
+    const thread = await hasty.thread();
+    const events = await hasty.stream(thread.runs, { assistant_id: "slow", input: { ms: 60_000 } });
+    expect(events.at(-1)).toMatchObject({ event: "error", data: { error: "RunTimeout", message: expect.any(String) } });
+    expect((await hasty.get(thread.runs)).body[0].status).toBe("timeout");
+    expect((await hasty.get(`/threads/${thread.id}`)).body.status).toBe("error");
+  });
+});
+
+describe("who sees the end of a run reads its final state (I9)", () => {
+  it("300 times, by wait, by stream and by join", async () => {
+    await using server = await RunServer.start();
+    const graphs = [
+      { body: { assistant_id: "counter", input: { steps: 2 } }, run: "success", thread: "idle" },
+      { body: { assistant_id: "interrupting", input: {} }, run: "success", thread: "interrupted" },
+      { body: { assistant_id: "failing", input: {} }, run: "error", thread: "error" },
+    ];
+    for (let i = 0; i < 300; i++) {
+      const { body, ...end } = graphs[i % graphs.length] as (typeof graphs)[number];
+      const thread = await server.thread();
+      if (i % 4 === 0) await server.post(`${thread.runs}/wait`, body);
+      else if (i % 4 === 1) await server.stream(thread.runs, { ...body, stream_mode: "updates" });
+      else {
+        const { body: run } = await server.post(thread.runs, body);
+        if (i % 4 === 2) await server.join(run);
+        else await server.get(`${runPath(run)}/join`);
+      }
+      const [runs, shown] = await Promise.all([server.get(thread.runs), server.get(`/threads/${thread.id}`)]);
+      expect([runs.body[0].status, shown.body.status]).toEqual([end.run, end.thread]);
+      expect(shown.body.values).not.toBeNull();
+    }
+  });
+});
