@@ -122,7 +122,8 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
           if (closed) return;
           stop();
           call.onError(error);
-          controller.error(error);
+          // Breaks the connection off. Without the error itself: the engine would print it, and it is told already.
+          controller.error();
         }
       },
       cancel() {

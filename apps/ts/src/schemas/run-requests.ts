@@ -3,7 +3,7 @@ import { Id, JsonObject, RunConfig } from "./common.ts";
 import { Durability, MultitaskStrategy } from "./runs.ts";
 import { Checkpoint } from "./threads.ts";
 
-const StreamModeName = z.enum([
+export const StreamMode = z.enum([
   "values",
   "updates",
   "messages",
@@ -15,6 +15,7 @@ const StreamModeName = z.enum([
   "checkpoints",
   "tools",
 ]);
+export type StreamMode = z.infer<typeof StreamMode>;
 
 export const Send = z.object({ node: z.string(), input: z.unknown().optional() }).meta({ id: "Send" });
 
@@ -40,7 +41,7 @@ const runFields = {
   config: RunConfig.nullish(),
   context: JsonObject.nullish(),
   metadata: JsonObject.nullish(),
-  stream_mode: z.union([StreamModeName, z.array(StreamModeName)]).nullish(),
+  stream_mode: z.union([StreamMode, z.array(StreamMode)]).nullish(),
   stream_subgraphs: z.boolean().nullish(),
   stream_resumable: z.boolean().nullish(),
   interrupt_before: Breakpoints.nullish(),

@@ -28,7 +28,8 @@ export class Project {
   }
 
   remove(): void {
-    rmSync(this.dir, { recursive: true, force: true });
+    // The server may still be writing its last words into the folder.
+    rmSync(this.dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 }
 

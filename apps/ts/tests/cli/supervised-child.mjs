@@ -17,7 +17,8 @@ process.on("SIGINT", () => process.stdout.write("SIGINT\n"));
 
 process.stdout.write(`${step} ${process.pid}\n`);
 if (step.startsWith("exit:")) process.exit(Number(step.slice(5)));
-process.send({ type: "ready", port: 4567 });
+// The supervisor may be dead already: then there is nobody to tell, and the disconnect says so.
+process.send({ type: "ready", port: 4567 }, () => undefined);
 if (step.startsWith("later:")) setImmediate(() => process.exit(Number(step.slice(6))));
 // Busy in user code: signals are not even seen.
 if (step === "deaf") for (;;);

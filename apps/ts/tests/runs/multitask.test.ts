@@ -1,31 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { ANONYMOUS } from "#core/identity/scope";
-import type { NewRun } from "#core/runs/repository";
 import { arrival, open } from "./fixtures/gate.ts";
+import { queuedRun } from "./queued-run.ts";
 import { RunServer, type Thread, until } from "./server.ts";
 import { SseReader } from "./sse-client.ts";
 
 const BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
-
-const QUEUED: NewRun = {
-  run_id: "",
-  thread_id: "",
-  assistant_id: crypto.randomUUID(),
-  graph_id: "",
-  revision: null,
-  metadata: {},
-  kwargs: {},
-  multitask_strategy: "enqueue",
-  durability: "async",
-  stateless: false,
-  on_completion: "keep",
-  logged: false,
-  after_seconds: 0,
-  max_attempts: 3,
-  idempotency_key: null,
-  if_not_exists: "reject",
-  thread_metadata: {},
-};
 
 describe("double texting", () => {
   let server: RunServer;
@@ -152,7 +132,7 @@ describe("double texting", () => {
       return await queue.claimRun({ worker_id: "w", slots: 1, graphs: [graph_id] }, run_id);
     };
     const insertRun = async (changes: object) => {
-      const made = await queue.create(ANONYMOUS, { ...QUEUED, run_id: crypto.randomUUID(), ...changes });
+      const made = await queue.create(ANONYMOUS, queuedRun(changes));
       if (made.kind !== "created") throw new Error(made.kind);
       return made.run;
     };

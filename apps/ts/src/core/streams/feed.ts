@@ -5,8 +5,13 @@ export interface RunResult {
   body: string;
 }
 
-const MAX_EVENTS = 2048;
-const MAX_BYTES = 4 * 1024 * 1024;
+/** Size of the ring: it may be exceeded by what the log does not hold yet. Bytes are characters of JSON. */
+export interface RingLimits {
+  events: number;
+  bytes: number;
+}
+
+const LIMITS: RingLimits = { events: 2048, bytes: 4 * 1024 * 1024 };
 
 /**
  * The live events of one run in this process: appended by the executor, read by any number of readers that each hold
@@ -34,9 +39,12 @@ export class RunFeed {
   /** Opened before its run existed, so that nothing of the run is older than the ring. */
   readonly #fromBirth: boolean;
 
-  constructor(runId: string, fromBirth = false) {
+  readonly #limits: RingLimits;
+
+  constructor(runId: string, fromBirth = false, limits: RingLimits = LIMITS) {
     this.runId = runId;
     this.#fromBirth = fromBirth;
+    this.#limits = limits;
   }
 
   /** Whether the ring still holds everything that was ever said of the run. */
@@ -85,7 +93,7 @@ export class RunFeed {
 
   /** Whether the ring holds more than it should: what is not durable cannot leave it. */
   get full(): boolean {
-    return this.#events.length > MAX_EVENTS || this.#bytes > MAX_BYTES;
+    return this.#events.length > this.#limits.events || this.#bytes > this.#limits.bytes;
   }
 
   markDurable(id: EventId): void {

@@ -1,17 +1,8 @@
+import { StreamMode } from "#schemas/run-requests";
+
 /** What a client may ask for. `messages-tuple` is LangGraph's `messages`; `messages` is its older form. */
-export const STREAM_MODES = [
-  "values",
-  "updates",
-  "messages-tuple",
-  "messages",
-  "custom",
-  "events",
-  "debug",
-  "tasks",
-  "checkpoints",
-  "tools",
-] as const;
-export type StreamMode = (typeof STREAM_MODES)[number];
+export const STREAM_MODES: readonly StreamMode[] = StreamMode.options;
+export type { StreamMode };
 
 /** Modes of langgraph itself that must run so that the asked ones can be served. `values` is always among them. */
 export function graphModes(asked: readonly StreamMode[]): string[] {
