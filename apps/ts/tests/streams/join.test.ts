@@ -143,10 +143,10 @@ describe("joining a stream", () => {
     });
 
     it("takes an id that no event has for the beginning: such a reader got nothing, not even the end", async () => {
-      const { reader, run } = await running("ahead");
+      const { reader, run } = await running("unknown-id");
       const joined = ["999-0", "1-500"].map((from) => server.join(run, { from }));
       await attached(run, 3);
-      open("ahead");
+      open("unknown-id");
       const events = await reader.rest();
       for (const each of await Promise.all(joined)) expect(each).toEqual(events);
     });
