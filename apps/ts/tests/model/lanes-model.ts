@@ -99,7 +99,7 @@ export class LanesModel {
     const run = this.run(runId) as ModelRun;
     const thread = this.#threadOf(run);
     if (run.cancel === "rollback") {
-      if (end.status === "interrupted") this.#keepState(thread, end);
+      // What the run left is of checkpoints that go with it.
       this.#remove(thread, run, 0);
       return "removed";
     }
