@@ -1,8 +1,8 @@
-// The package carries the repository's README, licence and changelog. npm takes them from the package's own folder only,
-// so they stand there while it packs: `prepack` calls this with "add", `postpack` with "remove".
+// The package carries the repository's README and licence. npm takes them from the package's own folder only, so they stand
+// there while it packs: `prepack` calls this with "add", `postpack` with "remove". The changelog lives there anyway.
 import { copyFileSync, existsSync, rmSync } from "node:fs";
 
-const TEXTS = ["README.md", "LICENSE", "CHANGELOG.md"];
+const TEXTS = ["README.md", "LICENSE"];
 const here = new URL("../", import.meta.url);
 const repository = new URL("../../../", import.meta.url);
 const mode = process.argv[2];
