@@ -12,6 +12,12 @@ export interface DirectoryLock {
 }
 
 /**
+ * Handles that hold a lock: an engine closes a handle that nobody refers to any more, and the lock would go with it while
+ * the process lives on.
+ */
+const held = new Set<SqliteDatabase>();
+
+/**
  * Takes the directory for this process. The lock is an exclusive transaction on a small database of its own, because
  * the operating system frees it when the process dies, however it dies; the text file beside it only names the holder.
  * Throws StorageError when another process has it.
@@ -27,6 +33,7 @@ export async function lockDirectory(dataDir: string): Promise<DirectoryLock> {
     if (sqliteErrorCode(error) === SQLITE.busy) throw inUse(dataDir, readHolder(holderFile));
     throw error;
   }
+  held.add(db);
   const unclean = existsSync(holderFile);
   try {
     writeFileSync(holderFile, `${process.pid}\n`);
@@ -44,6 +51,7 @@ export async function lockDirectory(dataDir: string): Promise<DirectoryLock> {
 }
 
 function free(db: SqliteDatabase): void {
+  held.delete(db);
   db.exec("rollback");
   db.close();
 }
