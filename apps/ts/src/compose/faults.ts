@@ -10,8 +10,8 @@ export interface FaultDeps {
 }
 
 /**
- * A rejection that nobody awaits is logged with its run and counted, never fatal: cancelling user code makes some
- *. An exception that nobody catches leaves unknown state behind and ends the process.
+ * A rejection that nobody awaits is logged with its run and counted, never fatal: cancelling user code makes some.
+ * An exception that nobody catches leaves unknown state behind and ends the process.
  */
 export function watchFaults({ source, logger, currentRun, stop }: FaultDeps): { rejections(): number; close(): void } {
   let rejections = 0;

@@ -1,7 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import type { Env } from "#routes/router";
 
-/** `http.cors` of langgraph.json; what is absent has the defaults of §1.2. */
+/** `http.cors` of langgraph.json; what is absent has the defaults below. */
 export interface CorsOptions {
   allow_origins?: readonly string[] | undefined;
   /** Matched against the whole origin. */

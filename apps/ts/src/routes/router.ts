@@ -89,7 +89,7 @@ type RouteHandler<R extends RouteSpec> = Handler<
 
 /**
  * Hono whose routes are declared as data. The validation is our own: upstream's refuses bodies by content type (the
- * contract says to parse any, §1), clones the request to look at it, and runs one middleware per target; here one
+ * API promises to parse any), clones the request to look at it, and runs one middleware per target; here one
  * function does it all. Problems are 422 `{"detail": "<path>: <what is wrong>"}`.
  */
 export class Router extends Hono<Env> {

@@ -12,7 +12,7 @@ async function arrivals(answer: Response, began: number): Promise<{ at: number; 
   return got;
 }
 
-describe("signs of life (contract §9.2)", () => {
+describe("signs of life", () => {
   it("come every 5 s from the first byte, on queued and on running runs, on streams and on waits", async () => {
     await using server = await RunServer.start();
     const thread = await server.thread();

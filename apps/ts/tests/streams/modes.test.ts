@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { RunServer, type Thread } from "../runs/server.ts";
 import { dataOf, type SseEvent, shapeOf } from "../runs/sse-client.ts";
 
-describe("stream modes (contract §8)", () => {
+describe("stream modes", () => {
   let server: RunServer;
   beforeAll(async () => {
     server = await RunServer.start();

@@ -3,8 +3,7 @@ import { unrolled } from "./unrolled.ts";
 /**
  * LangChain messages travel as flat dicts, anywhere in a payload, and JSON must never meet their own
  * toJSON(), which gives a constructor envelope. Messages may come from another copy of langchain-core: shape only, no
- * instanceof. Instance fields are read, so what was set after construction is kept, and `content` is always sent
- *.
+ * instanceof. Instance fields are read, so what was set after construction is kept, and `content` is always sent.
  */
 type Dict = Record<string, unknown>;
 
@@ -94,8 +93,8 @@ function plainToWire(value: Dict): Dict {
 }
 
 /**
- * JSON text of the message in a `messages` event. A streamed piece is typed AIMessageChunk, a whole message `ai`
- *; in state both are `ai`, because old copies of langchain keep the chunk there.
+ * JSON text of the message in a `messages` event. A streamed piece is typed AIMessageChunk, a whole message `ai`; in state
+ * both are `ai`, because old copies of langchain keep the chunk there.
  */
 export function encodePiece(message: unknown): string {
   const dict = toWire(message) as Dict;

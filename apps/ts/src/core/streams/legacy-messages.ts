@@ -13,7 +13,7 @@ interface Streamed {
 }
 
 /**
- * The older `messages` mode (contract §8): `messages/metadata` once per message, `messages/partial` with what has come
+ * The older `messages` mode: `messages/metadata` once per message, `messages/partial` with what has come
  * so far, `messages/complete` with the finished message. LangGraph does not say when a streamed message is finished; it
  * is when its node has given its update, or its step has ended.
  */
