@@ -5,7 +5,9 @@ const EVERY_MS = 60_000;
 export interface RetentionDeps {
   /** One bounded batch; returns how many rows went. */
   sweep(): Promise<number>;
-  logger: Logger;
+  logger: Pick<Logger, "error">;
+  /** Pause between two rounds. */
+  everyMs?: number | undefined;
 }
 
 /** Clears away what is past its time, in small batches so that no request waits for it. */
@@ -24,7 +26,7 @@ export class RetentionTimer {
       this.#sweeping = this.#sweep().finally(() => {
         if (!this.#stopped) this.start();
       });
-    }, EVERY_MS);
+    }, this.#deps.everyMs ?? EVERY_MS);
     this.#timer.unref();
   }
 

@@ -73,9 +73,14 @@ export class RunCalls {
     return toRun(run);
   }
 
-  async stream(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Response> {
+  async stream(
+    c: Context<Env>,
+    request: RunCreate,
+    { threadId, namespaces }: { threadId?: string; namespaces: string[] | undefined },
+  ): Promise<Response> {
     const accepted = await this.#create(c, { request, threadId, streamed: true, attached: true });
-    return this.streamOf(c, accepted, { from: "start", cancelOnDisconnect: request.on_disconnect === "cancel" });
+    const cancelOnDisconnect = request.on_disconnect === "cancel";
+    return this.streamOf(c, accepted, { from: "start", cancelOnDisconnect, namespaces });
   }
 
   async wait(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Response> {

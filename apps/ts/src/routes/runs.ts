@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id } from "#schemas/common";
-import { queryFlag, queryInt, queryList } from "#schemas/query";
+import { queryFlag, queryInt, queryList, queryNamespaces } from "#schemas/query";
 import { RunCreateStateful } from "#schemas/run-requests";
 import { Run, RunStatus } from "#schemas/runs";
 import { paginate, project } from "./http.ts";
@@ -13,6 +13,8 @@ const ofRun = z.object({ thread_id: Id, run_id: Id });
 const eventStream = { content: { "text/event-stream": { schema: z.string() } } };
 const anyJson = json(z.unknown());
 const runKeys = Run.keyof();
+/** Namespaces to hear of, "" for the root; without it all that the run tells. */
+const heard = z.object({ namespace: queryNamespaces() });
 
 const create = route({
   auth: "threads:create_run",
@@ -31,7 +33,7 @@ const stream = route({
   tags,
   summary: "Create a run and stream its events",
   description: "Location names where to reconnect with Last-Event-ID.",
-  request: { params: ofThread, body: json(RunCreateStateful) },
+  request: { params: ofThread, query: heard, body: json(RunCreateStateful) },
   responses: { 200: { description: "Server-sent events", ...eventStream }, ...failures(400, 404, 409, 422, 501, 503) },
 });
 
@@ -107,7 +109,7 @@ const joinStream = route({
     params: ofRun,
     query: z.object({
       stream_mode: queryList(z.string()),
-      namespace: queryList(z.string()),
+      namespace: queryNamespaces(),
       cancel_on_disconnect: queryFlag(),
     }),
   },
@@ -142,7 +144,11 @@ export function runRoutes(deps: RunRouteDeps): Router {
   r.openapi(create, async (c) =>
     c.json(await calls.background(c, c.req.valid("json"), c.req.valid("param").thread_id.toLowerCase()), 200),
   );
-  r.openapi(stream, (c) => calls.stream(c, c.req.valid("json"), c.req.valid("param").thread_id.toLowerCase()) as never);
+  r.openapi(stream, (c) => {
+    const { namespace: namespaces } = c.req.valid("query");
+    const threadId = c.req.valid("param").thread_id.toLowerCase();
+    return calls.stream(c, c.req.valid("json"), { threadId, namespaces }) as never;
+  });
   r.openapi(wait, (c) => calls.wait(c, c.req.valid("json"), c.req.valid("param").thread_id.toLowerCase()) as never);
   r.openapi(list, async (c) => {
     const { limit = 10, offset = 0, status, select } = c.req.valid("query");

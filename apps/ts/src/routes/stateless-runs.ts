@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { RuntimeError } from "#core/errors";
 import { Id } from "#schemas/common";
-import { queryFlag, queryList } from "#schemas/query";
+import { queryFlag, queryList, queryNamespaces } from "#schemas/query";
 import { RunBatchCreate, RunCreateStateless, RunsCancel } from "#schemas/run-requests";
 import { Run } from "#schemas/runs";
 import { failures, json, type Router, route, router } from "./router.ts";
@@ -26,7 +26,7 @@ const stream = route({
   path: "/runs/stream",
   tags,
   summary: "Create a run without a thread and stream its events",
-  request: { body: json(RunCreateStateless) },
+  request: { query: z.object({ namespace: queryNamespaces() }), body: json(RunCreateStateless) },
   responses: { 200: { description: "Server-sent events", ...eventStream }, ...failures(400, 404, 422, 501, 503) },
 });
 
@@ -77,7 +77,7 @@ const joinStream = route({
     params: z.object({ run_id: Id }),
     query: z.object({
       stream_mode: queryList(z.string()),
-      namespace: queryList(z.string()),
+      namespace: queryNamespaces(),
       cancel_on_disconnect: queryFlag(),
     }),
   },
@@ -89,7 +89,10 @@ export function statelessRunRoutes(deps: RunRouteDeps): Router {
   const calls = new RunCalls(deps);
   const r = router();
   r.openapi(create, async (c) => c.json(await calls.background(c, c.req.valid("json")), 200));
-  r.openapi(stream, (c) => calls.stream(c, c.req.valid("json")) as never);
+  r.openapi(stream, (c) => {
+    const { namespace: namespaces } = c.req.valid("query");
+    return calls.stream(c, c.req.valid("json"), { namespaces }) as never;
+  });
   r.openapi(wait, (c) => calls.wait(c, c.req.valid("json")) as never);
   r.openapi(batch, async (c) => {
     const created = await runs.createBatch(c.var.scope, c.req.valid("json"), c.var.requestId);

@@ -28,17 +28,22 @@ export function queryInt(min: number, max: number = Number.MAX_SAFE_INTEGER) {
     .meta({ type: "integer", minimum: min, ...(max < Number.MAX_SAFE_INTEGER ? { maximum: max } : {}) });
 }
 
+const LIST = { type: "array", param: { style: "form", explode: true } } as const;
+
 /**
  * A list in a query string. All spellings that clients use: repeated keys, a JSON array of strings, a comma list, one
- * value. Absent stays undefined.
+ * value. Absent stays undefined, and so does an empty value: Python's client writes its None that way.
  * @param item Schema of one entry, over strings.
  */
 export function queryList<T extends z.ZodType<string>>(item: T) {
-  return z.preprocess(splitList, z.array(item).optional()).meta({
-    type: "array",
-    items: { type: "string", ...(item instanceof z.ZodEnum ? { enum: item.options } : {}) },
-    param: { style: "form", explode: true },
-  });
+  const split = (value: unknown) => (value === "" ? undefined : splitList(value));
+  const items = { type: "string", ...(item instanceof z.ZodEnum ? { enum: item.options } : {}) } as const;
+  return z.preprocess(split, z.array(item).optional()).meta({ ...LIST, items });
+}
+
+/** Namespaces in a query string, in the same spellings; an empty value is the root. */
+export function queryNamespaces() {
+  return z.preprocess(splitList, z.array(z.string()).optional()).meta({ ...LIST, items: { type: "string" } });
 }
 
 function splitList(value: unknown): unknown {

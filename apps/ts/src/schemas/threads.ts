@@ -46,7 +46,8 @@ export const ThreadTask = z.object({
   id: z.string(),
   name: z.string(),
   path: z.array(z.unknown()).optional(),
-  error: z.unknown().nullish(),
+  /** Message of what its node threw. */
+  error: z.string().nullish(),
   interrupts: z.array(Interrupt),
   checkpoint: Checkpoint.nullish(),
   state: z.unknown().nullish(),

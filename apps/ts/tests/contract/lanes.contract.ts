@@ -83,6 +83,14 @@ export function lanesContract(engine: Engine): void {
       expect(await write(false)).toMatchObject({ status: "idle" });
     });
 
+    it("keeps the failure of the last run where it still stands", async () => {
+      const threadId = await thread();
+      const error = { error: "E", message: "m" };
+      const change = { scope: "", state: state({ v: 1 }, { pending: true }), metadata: {}, events: [], error };
+      const written = await lanes().complete(await held(threadId), change);
+      expect(written).toMatchObject({ status: "error", error, values: { v: 1 } });
+    });
+
     it("frees the lane after a failed write, once", async () => {
       const threadId = await thread();
       const fence = await held(threadId);

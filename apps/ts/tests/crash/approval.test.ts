@@ -67,7 +67,10 @@ describe("a run that was killed between its last checkpoint and its end", () => 
     const threadId = await newThread(server);
     const runId = await killBeforeTheEnd(server, threadId, { assistant_id: "subgraphs", input: {} });
     const { status, thread, asked } = await standing(server, threadId, runId);
-    expect([status, thread, asked.length]).toEqual(["success", "interrupted", 1]);
+    expect([status, thread, asked]).toEqual(["success", "interrupted", ["approve?"]]);
+    const resumed = { assistant_id: "subgraphs", command: { resume: "yes" } };
+    const done = await server.json(`/threads/${threadId}/runs/wait`, resumed);
+    expect(done.trail).toEqual(["before", "child", "approved:yes", "after"]);
   });
 
   it.each([

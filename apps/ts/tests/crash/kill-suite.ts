@@ -83,27 +83,30 @@ export function killSuite(engine: EngineName): void {
   });
 
   describe(`a clean stop in the middle of a streamed run (${engine})`, () => {
-    it("uses no attempt, closes the stream without an end, and goes on where it stood", async () => {
-      await using server = await CrashServer.start(engine);
-      const threadId = await server.thread();
-      const before = await server.stream(`/threads/${threadId}/runs/stream`, {
-        assistant_id: "counter",
-        input: { steps: 10, sleep_ms: 80 },
-        stream_mode: "updates",
-      });
-      await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 3);
-      const stopped = server.stop();
-      const seen = await before.rest();
-      expect(await stopped).toBe(0);
-      expect(seen.map(({ event }) => event)).not.toContain("end");
-      await server.start();
-      const runId: string = seen[0]?.data.run_id;
-      const rest = await (await server.rejoin(threadId, runId, ids(seen).at(-1) as string)).rest();
-      expect(rest.find(({ event }) => event === "metadata")?.data.attempt).toBe(1);
-      const steps = [...seen, ...rest].filter(({ event }) => event === "updates").map(({ data }) => data.step.log[0]);
-      expect(steps).toEqual(Array.from({ length: 10 }, (_, i) => `step-${i + 1}`));
-      expect((await server.json(`/threads/${threadId}/runs/${runId}`)).status).toBe("success");
-    });
+    it.each(["SIGTERM", "SIGINT"] as const)(
+      "by %s uses no attempt, closes the stream without an end, and goes on where it stood",
+      async (signal) => {
+        await using server = await CrashServer.start(engine);
+        const threadId = await server.thread();
+        const before = await server.stream(`/threads/${threadId}/runs/stream`, {
+          assistant_id: "counter",
+          input: { steps: 10, sleep_ms: 80 },
+          stream_mode: "updates",
+        });
+        await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 3);
+        const stopped = server.stop(signal);
+        const seen = await before.rest();
+        expect(await stopped).toBe(0);
+        expect(seen.map(({ event }) => event)).not.toContain("end");
+        await server.start();
+        const runId: string = seen[0]?.data.run_id;
+        const rest = await (await server.rejoin(threadId, runId, ids(seen).at(-1) as string)).rest();
+        expect(rest.find(({ event }) => event === "metadata")?.data.attempt).toBe(1);
+        const steps = [...seen, ...rest].filter(({ event }) => event === "updates").map(({ data }) => data.step.log[0]);
+        expect(steps).toEqual(Array.from({ length: 10 }, (_, i) => `step-${i + 1}`));
+        expect((await server.json(`/threads/${threadId}/runs/${runId}`)).status).toBe("success");
+      },
+    );
   });
 
   describe(`a run that ignores its cancel (${engine})`, () => {

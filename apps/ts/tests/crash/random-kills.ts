@@ -1,6 +1,6 @@
-import { Database } from "bun:sqlite";
 import { expect } from "bun:test";
 import { join } from "node:path";
+import { type Accepted, checkFile, checkRest, unfinished } from "./check-file.ts";
 import { CrashServer, eventually } from "./server.ts";
 
 /** A small generator with a seed, so that a failure can be looked at again (mulberry32). */
@@ -14,11 +14,7 @@ function generator(seed: number): () => number {
   };
 }
 
-interface Accepted {
-  runId: string;
-  threadId: string;
-}
-
+const GRAPHS = ["counter", "counter", "unhearing"];
 const STRATEGIES = ["enqueue", "enqueue", "enqueue", "interrupt", "rollback", "reject"];
 
 /** Clients that go on asking while the server dies under them; what was answered 2xx is written down. */
@@ -65,12 +61,17 @@ class Load {
     const multitask_strategy = pick(STRATEGIES);
     if (multitask_strategy === "rollback") this.rolledBack.add(threadId);
     const steps = 1 + Math.floor(this.random() * 3);
-    const body = { assistant_id: "counter", input: { steps: 10_000, sleep_ms: 5 }, config: { recursion_limit: 1000 } };
+    const body = {
+      assistant_id: pick(GRAPHS),
+      input: { steps: 10_000, sleep_ms: 5 },
+      config: { recursion_limit: 1000 },
+    };
     const request = { ...body, input: { ...body.input, steps }, multitask_strategy };
-    const kind = pick(["", "", "/wait", "/stream", "stateless", "state"]);
+    const kind = pick(["", "", "/wait", "/stream", "stateless", "delayed", "state", "cancel"]);
     if (kind === "state") return this.#writeState(threadId);
-    const path = kind === "stateless" ? "/runs" : `/threads/${threadId}/runs${kind}`;
-    const response = await this.server.post(path, request);
+    if (kind === "cancel") return this.#cancel(threadId);
+    const path = kind === "stateless" ? "/runs" : `/threads/${threadId}/runs${kind === "delayed" ? "" : kind}`;
+    const response = await this.server.post(path, kind === "delayed" ? { ...request, after_seconds: 1 } : request);
     if (response.status === 200) this.#note(response);
     await response.text();
   }
@@ -80,47 +81,15 @@ class Load {
     if (match !== null) this.accepted.push({ threadId: match[1] ?? "", runId: match[2] as string });
   }
 
+  /** Whatever is pending or running on the thread. */
+  async #cancel(threadId: string): Promise<void> {
+    for (const { run_id } of await this.server.json(`/threads/${threadId}/runs?limit=2`)) {
+      await (await this.server.post(`/threads/${threadId}/runs/${run_id}/cancel`, {})).text();
+    }
+  }
+
   async #writeState(threadId: string): Promise<void> {
     await (await this.server.post(`/threads/${threadId}/state`, { values: { sleep_ms: 5 }, as_node: "step" })).text();
-  }
-}
-
-/** What must hold of the file at any moment at which the process may have died. */
-function checkFile(dataDir: string): void {
-  const db = new Database(join(dataDir, "fractal.db"), { readonly: true });
-  try {
-    const doubled = db
-      .query("select thread from runs where status = 'running' group by thread having count(*) > 1")
-      .all();
-    expect(doubled, "I2: two running runs on a thread").toEqual([]);
-    for (const table of ["checkpoints", "checkpoint_writes", "run_events"]) {
-      const ordered = `select id, epoch, max(epoch) over (partition by thread order by id) as highest from ${table}`;
-      const late = db.query(`select id from (${ordered}) where epoch < highest limit 1`).all();
-      expect(late, `I3: ${table} has a row of an epoch that was over`).toEqual([]);
-    }
-  } finally {
-    db.close();
-  }
-}
-
-function checkRest(dataDir: string, load: Load): void {
-  const db = new Database(join(dataDir, "fractal.db"), { readonly: true });
-  try {
-    expect(db.query("pragma quick_check").get()).toEqual({ quick_check: "ok" });
-    const stuck = db.query("select thread from lanes where active is not null or head_seq is not null").all();
-    expect(stuck, "I5: a lane that nobody will free").toEqual([]);
-    const open = db.query("select run_id from runs where status in ('pending', 'running')").all();
-    expect(open, "I1: a run that never ended").toEqual([]);
-    const known = new Set(
-      db
-        .query<{ run_id: string }, []>("select run_id from runs")
-        .all()
-        .map((row) => row.run_id),
-    );
-    const lost = load.accepted.filter(({ runId, threadId }) => !known.has(runId) && !load.rolledBack.has(threadId));
-    expect(lost, "I1: an accepted run that is gone without a rollback").toEqual([]);
-  } finally {
-    db.close();
   }
 }
 
@@ -136,7 +105,8 @@ async function checkStates(server: CrashServer, threads: readonly string[]): Pro
 /** Kills a server under mixed load so many times in a row, and proves I1, I2, I3 and I5 of what it left. */
 export async function randomKills(kills: number, seed: number): Promise<{ accepted: number }> {
   const random = generator(seed);
-  await using server = await CrashServer.start();
+  const env = { FRACTAL_CANCEL_GRACE_SECONDS: "0" };
+  await using server = await CrashServer.start("bun", env, join(import.meta.dir, "fixtures"));
   const threads: string[] = [];
   for (let i = 0; i < 8; i++) threads.push(await server.thread());
   const every = [...threads];
@@ -156,14 +126,14 @@ export async function randomKills(kills: number, seed: number): Promise<{ accept
   }
   await load.stop();
   await eventually(
-    async () =>
-      (await Promise.all(every.map((id) => server.json(`/threads/${id}`)))).filter((t) => t.status === "busy"),
-    (busy) => busy.length === 0,
+    async () => unfinished(server.dataDir),
+    (runs) => runs.length === 0,
     60_000,
   );
   await checkStates(server, every);
   expect(await server.stop()).toBe(0);
   checkFile(server.dataDir);
+  expect(unfinished(server.dataDir), "I1: a run that never ended").toEqual([]);
   checkRest(server.dataDir, load);
   return { accepted: load.accepted.length };
 }

@@ -8,7 +8,7 @@ import { SseReader } from "../runs/sse-client.ts";
 
 const root = resolve(import.meta.dir, "../../../..");
 const entry = join(root, "apps/ts/src/index.ts");
-const graphs = join(root, "apps/ts/tests/fixtures/engine");
+const engineGraphs = join(root, "apps/ts/tests/fixtures/engine");
 
 export type EngineName = "bun" | "node";
 
@@ -23,13 +23,18 @@ export class CrashServer implements AsyncDisposable {
   url = "";
 
   readonly engine: EngineName;
+  readonly env: Record<string, string>;
+  /** Folder of the langgraph.json. */
+  readonly project: string;
 
-  constructor(engine: EngineName = "bun") {
+  constructor(engine: EngineName = "bun", env: Record<string, string> = {}, project = engineGraphs) {
     this.engine = engine;
+    this.env = env;
+    this.project = project;
   }
 
-  static async start(engine: EngineName = "bun"): Promise<CrashServer> {
-    const server = new CrashServer(engine);
+  static async start(engine?: EngineName, env?: Record<string, string>, project?: string): Promise<CrashServer> {
+    const server = new CrashServer(engine, env, project);
     await server.start();
     return server;
   }
@@ -42,7 +47,7 @@ export class CrashServer implements AsyncDisposable {
   /** The server of blocked-server.ts, whose runs reach their end and do not get past it. */
   startBlocked(): Promise<void> {
     const script = join(import.meta.dir, "blocked-server.ts");
-    return this.#spawn(process.execPath, ["--no-env-file", script, this.dataDir, join(graphs, "langgraph.json")]);
+    return this.#spawn(process.execPath, ["--no-env-file", script, this.dataDir, join(this.project, "langgraph.json")]);
   }
 
   /** Resolves when a run of the blocked server has done everything but end. */
@@ -52,8 +57,8 @@ export class CrashServer implements AsyncDisposable {
 
   async #spawn(program: string, args: string[]): Promise<void> {
     const child = spawn(program, args, {
-      cwd: graphs,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: "0", FRACTAL_DATA_DIR: this.dataDir },
+      cwd: this.project,
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: "0", FRACTAL_DATA_DIR: this.dataDir, ...this.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
@@ -70,9 +75,9 @@ export class CrashServer implements AsyncDisposable {
     await this.#end("SIGKILL");
   }
 
-  /** SIGTERM: a clean stop; the exit code. */
-  async stop(): Promise<number | null> {
-    return this.#end("SIGTERM");
+  /** A clean stop; the exit code. */
+  async stop(signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<number | null> {
+    return this.#end(signal);
   }
 
   async #end(signal: NodeJS.Signals): Promise<number | null> {

@@ -2,8 +2,11 @@ import { describe, setDefaultTimeout } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "@langchain/langgraph-sdk";
-import { testNode } from "../crash/server.ts";
-import { type SdkLine, sdkSuite } from "./sdk-suite.ts";
+import type { SdkLine } from "./sdk-session.ts";
+import { sdkSuite } from "./sdk-suite.ts";
+import { testNode } from "./spawn-server.ts";
+import { projectSuite } from "./suites/project.ts";
+import { remoteGraphSuite } from "./suites/remote-graph.ts";
 
 setDefaultTimeout(60_000);
 
@@ -19,8 +22,13 @@ for (const { name, folder } of older) {
   describe.skipIf(!installed)(`${name} (npm ci in apps/ts/tests/e2e)`, () => {
     sdkSuite({ name, Client: line.Client }, "bun");
   });
+  describe.skipIf(!installed || testNode === undefined)(`${name} (FRACTAL_TEST_NODE)`, () => {
+    sdkSuite({ name, Client: line.Client }, "node");
+  });
 }
 
 describe.skipIf(testNode === undefined)("under Node 24 (FRACTAL_TEST_NODE)", () => {
   sdkSuite({ name: "langgraph-sdk 1.15.0", Client }, "node");
+  remoteGraphSuite("node");
+  projectSuite("node");
 });

@@ -7,11 +7,13 @@ import type { RunFeed } from "#core/streams/feed";
 import { Pump } from "#core/streams/pump";
 import { readRunState } from "#core/threads/run-state";
 import { RunCancelled, RunTimeout, Shutdown } from "./abort.ts";
+import { concludeSwept } from "./conclude.ts";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment } from "./prepare.ts";
 import type { RunFailure, RunOutcome } from "./repository.ts";
+import { NodeVanished } from "./vanished-node.ts";
 
 /**
  * "handed_on": finished, and another run of the thread is due. "released": back in the queue without using an attempt.
@@ -83,9 +85,11 @@ export class RunExecution {
     const prepared = await prepareRun(this.#handle, this.#env);
     this.#prepared = prepared;
     if (prepared.recovery === "finished") return this.#announceStanding(prepared.graph);
+    const { run } = this.#handle;
+    if (prepared.vanished !== undefined) throw new NodeVanished(prepared.vanished, run.graph_id);
     const { graph, input, options } = prepared;
     const { stream_mode: modes, subgraphs } = this.#kwargs;
-    this.#pump = new Pump({ graph, input, options, modes, subgraphs, runId: this.#handle.run.run_id }, this.#emitter);
+    this.#pump = new Pump({ graph, input, options, modes, subgraphs, runId: run.run_id }, this.#emitter);
     await this.#pump.run();
     // An abort that came too late for the graph to notice still decides how the run ends.
     if (this.#handle.signal.aborted) throw this.#handle.signal.reason;
@@ -247,9 +251,8 @@ export class RunExecution {
     const swept = await this.#untilStored(() => this.#env.storage.runs.retry(this.#handle.fence, failure));
     if (swept === undefined) return this.#lose();
     if (swept.result === "requeued") return "retried";
-    this.#feed.finish({ body: resultBody({ values: undefined, interrupts: undefined, error: swept.run.error }) });
-    this.#env.hub.drop(this.#handle.run.run_id);
-    return "finished";
+    await concludeSwept(this.#env, swept);
+    return "handed_on";
   }
 
   /** Somebody else decides about this run now; readers come back and ask again. */

@@ -13,6 +13,7 @@ import type { RunKwargs } from "./create.ts";
 import { type Recovery, recover } from "./recover.ts";
 import { nullResume } from "./resume.ts";
 import { TransientSaver } from "./transient-saver.ts";
+import { vanishedNode } from "./vanished-node.ts";
 
 /** What the engine needs of its surroundings. */
 export interface RunEnvironment {
@@ -35,6 +36,8 @@ export interface Prepared {
   saver: { settled(): Promise<void>; close(reason: unknown): void };
   checkpointScope: string;
   recovery: Recovery | "first";
+  /** A node that the run would go on with and that the graph no longer has. */
+  vanished: string | undefined;
   input: unknown;
   options: JsonObject;
 }
@@ -88,6 +91,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     saver: durable ?? NOTHING_IN_FLIGHT,
     checkpointScope,
     recovery,
+    vanished: goesOn && durable !== undefined ? await vanishedNode(graph, durable, run.thread_id) : undefined,
     input: goesOn ? null : await inputOf(kwargs, { graph, toolkit, configurable }),
     options: {
       ...optionsOf(handle, kwargs, env),

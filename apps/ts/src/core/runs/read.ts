@@ -63,7 +63,12 @@ export class RunReader {
       any = true;
       yield frames;
     }
-    if (!any) yield* this.#epilogue(scope, found.run, { ...request, from });
+    if (!any) {
+      yield* this.#epilogue(scope, found.run, { ...request, from });
+      return;
+    }
+    const untold = await this.#untoldEnd(scope, found.run, request.endEvent);
+    if (untold.length > 0) yield untold;
   }
 
   /** An id that no event has, or none any more, means the start of what is kept. */
@@ -140,15 +145,23 @@ export class RunReader {
     return result.body(run.error) ?? (await this.storedValues(scope, thread_id));
   }
 
+  /** How a run ended whose log does not say it: its executor was lost, or the run was taken away from it. */
+  async #untoldEnd(scope: AuthScope, run: RunRecord, endEvent: boolean): Promise<Uint8Array[]> {
+    const { run_id, thread_id, error } = run;
+    const told = await this.#env.storage.events.read(scope, { thread_id, run_id, modes: ["end", "error"], limit: 1 });
+    if (told.length > 0 || (error === null && !endEvent)) return [];
+    return [closingFrame(run, error === null ? "end" : "error", JSON.stringify(error))];
+  }
+
   /** Nothing of the run's log is left, or nothing after the reader's position: its final state, and that it is over. */
   async *#epilogue(scope: AuthScope, run: RunRecord, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
     const { run_id, thread_id, attempt } = run;
-    const say = (mode: string, data: string) =>
-      frameOf({ epoch: run.epoch, n: null, runId: run_id, ns: "", mode, at: Date.now(), data });
+    const say = (mode: string, data: string) => closingFrame(run, mode, data);
     const end = request.endEvent ? [say("end", "null")] : [];
     if (typeof request.from === "object" && run.epoch <= request.from.epoch) {
       // The reader has seen everything that there was.
-      yield end;
+      const untold = await this.#untoldEnd(scope, run, request.endEvent);
+      yield untold.length > 0 ? untold : end;
       return;
     }
     const metadata = say("metadata", JSON.stringify({ run_id, attempt, thread_id }));
@@ -160,6 +173,11 @@ export class RunReader {
 /** An id of a later epoch than the run ever had is none of its own. */
 function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
   return typeof from === "object" && from.epoch > run.epoch ? START : from;
+}
+
+/** An event that has no place in the log, and so no id. */
+function closingFrame(run: RunRecord, mode: string, data: string): Uint8Array {
+  return frameOf({ epoch: run.epoch, n: null, runId: run.run_id, ns: "", mode, at: Date.now(), data });
 }
 
 export function isOver(run: RunRecord): boolean {

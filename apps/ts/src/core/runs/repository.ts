@@ -185,15 +185,22 @@ export interface RunRepository {
   counts(): Promise<{ pending: number; running: number }>;
 }
 
+/** What a state write leaves behind. */
+export interface StateChange {
+  scope: string;
+  state: NonNullable<RunOutcome["state"]>;
+  metadata: JsonObject;
+  events: EventRow[];
+  /** The failure of the thread's last run where it still stands; a write by a person ends it. */
+  error?: RunFailure | null;
+}
+
 /** A state write outside a run takes the lane like a run would, and is fenced like one. */
 export interface LaneRepository {
   /** Epoch + 1 and the lane held under `writerId`; "busy" while a run is pending or running. */
   acquire(scope: AuthScope, threadId: string, writerId: string): Promise<Fence | "busy" | "no_thread">;
   /** Writes the thread's new state and events and frees the lane, in one transaction. */
-  complete(
-    fence: Fence,
-    change: { scope: string; state: NonNullable<RunOutcome["state"]>; metadata: JsonObject; events: EventRow[] },
-  ): Promise<Thread | "fenced">;
+  complete(fence: Fence, change: StateChange): Promise<Thread | "fenced">;
   /** Frees the lane after a failed write. */
   abandon(fence: Fence): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import type { GraphLike } from "#core/graphs/registry";
+import { pendingInterrupts, type StateSnapshot } from "#core/threads/state-snapshot";
 import type { JsonObject } from "#schemas/common";
 
 /** The name that langgraph's own refusal of a resume has; clients tell them apart by it. */
@@ -11,9 +12,8 @@ class UnknownInterruptError extends Error {
  * unless it stands under the id of an interrupt. As any single value it answers the first interrupt that is pending.
  */
 export async function nullResume(target: { graph: GraphLike; configurable: JsonObject }): Promise<JsonObject> {
-  const state = await target.graph.getState({ configurable: target.configurable });
-  const tasks: { interrupts?: { id?: string }[] }[] = state.tasks ?? [];
-  const ids = tasks.flatMap((task) => task.interrupts ?? []).flatMap(({ id }) => id ?? []);
+  const { tasks }: StateSnapshot = await target.graph.getState({ configurable: target.configurable });
+  const ids = tasks.flatMap((task) => pendingInterrupts(task)).flatMap(({ id }) => id ?? []);
   const [first] = ids;
   if (first === undefined) throw new UnknownInterruptError("There is no pending interrupt to resume with null");
   if (ids.length > 1 && target.configurable.__pregel_strict_resume === true) {

@@ -1,6 +1,6 @@
 import { newId } from "@fractal-agents/infra/ids";
 import { RunCancelled } from "./abort.ts";
-import { closeFeeds } from "./close-feeds.ts";
+import { concludeSwept } from "./conclude.ts";
 import { RunHandle } from "./control.ts";
 import { inRun } from "./current-run.ts";
 import { RunExecution } from "./execute.ts";
@@ -48,7 +48,7 @@ export class Worker {
     return this.#limits.slots;
   }
 
-  /** Takes over what earlier processes left behind, then looks for work. Call once. */
+  /** Takes over what earlier processes left behind, and looks for work. Call once. */
   async recover(): Promise<SweptRun[]> {
     const swept = await this.#env.storage.runs.sweep([this.id]);
     for (const { run, result } of swept) {
@@ -57,6 +57,9 @@ export class Worker {
         "found a run without a worker",
       );
     }
+    this.look();
+    for (const each of swept) await concludeSwept(this.#env, each);
+    // For runs that came while a thread was brought up to date.
     this.look();
     return swept;
   }
@@ -186,13 +189,12 @@ export class Worker {
       const swept = await this.#env.storage.runs.evict(handle.fence);
       if (swept === undefined) return;
       this.#env.logger.warn({ run_id: handle.run.run_id }, "took the thread away from a run that ignored its cancel");
-      const { run_id, thread_id, tenant, owner } = handle.run;
-      const scope = { tenant, owner, permissions: [], filters: undefined };
-      await closeFeeds(this.#env, scope, { thread_id, run_ids: [run_id] });
-      this.#handles.delete(run_id);
+      this.#handles.delete(handle.run.run_id);
+      this.look();
+      await concludeSwept(this.#env, swept);
+      this.look();
       // For whoever waits the run is over, whatever its code still does.
       handle.close();
-      this.look();
     } catch (error) {
       this.#env.logger.error(
         { run_id: handle.run.run_id, err: error },

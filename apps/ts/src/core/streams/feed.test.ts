@@ -79,8 +79,8 @@ describe("the feeds of a process", () => {
     const feed = hub.open("r", true);
     expect(hub.open("r")).toBe(feed);
     expect([hub.size, hub.find("other")]).toEqual([1, undefined]);
-    closeFeed(hub, "r", '{"a":1}');
-    closeFeed(hub, "r", "{}");
+    closeFeed(hub, "r", { body: '{"a":1}' });
+    closeFeed(hub, "r", { body: "{}" });
     expect([hub.size, feed.state, feed.result?.body]).toEqual([0, "ended", '{"a":1}']);
     expect(feed.slice(0).map(({ mode, n }) => [mode, n])).toEqual([["end", null]]);
   });

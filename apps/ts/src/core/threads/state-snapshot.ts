@@ -54,6 +54,27 @@ function subgraphPlace(config: Config): CheckpointRef | null {
   return checkpointOf(config) ?? { thread_id: at.thread_id as string, checkpoint_ns: at.checkpoint_ns as string };
 }
 
+/**
+ * The questions that a task still waits for. langgraph keeps those of a task that was answered and is done while another
+ * task of its superstep waits; only a task that is done has a result.
+ */
+export function pendingInterrupts(task: Pick<TaskSnapshot, "interrupts" | "result">): Interrupt[] {
+  return task.result === undefined ? (task.interrupts ?? []) : [];
+}
+
+/** langgraph leaves a node out of `next` when it has been answered once and waits again. */
+function nextOf({ next, tasks }: StateSnapshot): string[] {
+  const asking = tasks.filter((task) => pendingInterrupts(task).length > 0).map(({ name }) => name);
+  return [...next, ...new Set(asking.filter((name) => !next.includes(name)))];
+}
+
+/** As text, which is what clients show: its message, or the whole of what was thrown when that has none. */
+function errorText(error: unknown): string {
+  const wired = toWire(error);
+  const message = typeof wired === "object" && wired !== null ? (wired as { message?: unknown }).message : wired;
+  return typeof message === "string" ? message : (JSON.stringify(wired) ?? String(error));
+}
+
 function taskOf(task: TaskSnapshot, memo: WireMemo | undefined): ThreadState["tasks"][number] {
   const { state } = task;
   const nested = state !== undefined && "values" in state ? (state as StateSnapshot) : undefined;
@@ -62,8 +83,8 @@ function taskOf(task: TaskSnapshot, memo: WireMemo | undefined): ThreadState["ta
     id: task.id,
     name: task.name,
     path: (task.path ?? []) as unknown[],
-    error: task.error === undefined ? null : toWire(task.error),
-    interrupts: toWire(task.interrupts ?? []) as Interrupt[],
+    error: task.error == null ? null : errorText(task.error),
+    interrupts: toWire(pendingInterrupts(task)) as Interrupt[],
     checkpoint: place === undefined ? null : subgraphPlace(place),
     state: nested === undefined ? null : toThreadState(nested, memo),
     result: task.result === undefined ? null : toWire(task.result),
@@ -100,7 +121,7 @@ export function toThreadState(snapshot: StateSnapshot, memo?: WireMemo): ThreadS
   const tasks = snapshot.tasks.map((task) => taskOf(task, memo));
   return {
     values: valuesOf(snapshot.values, memo),
-    next: [...snapshot.next],
+    next: nextOf(snapshot),
     tasks,
     metadata: metadataOf(snapshot.metadata),
     created_at: snapshot.createdAt ?? null,
@@ -128,15 +149,14 @@ export function emptyState(): ThreadState {
 export function toRunState(snapshot: StateSnapshot): NonNullable<RunOutcome["state"]> {
   const interrupts: Record<string, Interrupt[]> = {};
   for (const task of snapshot.tasks) {
-    if (task.interrupts !== undefined && task.interrupts.length > 0) {
-      interrupts[task.id] = toWire(task.interrupts) as Interrupt[];
-    }
+    const pending = pendingInterrupts(task);
+    if (pending.length > 0) interrupts[task.id] = toWire(pending) as Interrupt[];
   }
   const stored = checkpointOf(snapshot.config) !== null;
   return {
     values: stored ? withoutNul(JSON.stringify(toWire(snapshot.values)) ?? "null") : undefined,
     interrupts,
-    pending: snapshot.next.length > 0,
+    pending: nextOf(snapshot).length > 0,
   };
 }
 

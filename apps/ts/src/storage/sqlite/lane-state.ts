@@ -1,3 +1,4 @@
+import { RuntimeError } from "#core/errors";
 import type { RunFailure } from "#core/runs/repository";
 import type { RunStatus } from "#schemas/runs";
 import type { ThreadStatus } from "#schemas/threads";
@@ -117,7 +118,13 @@ export function ripen(connection: Connection): void {
 
 /** Before reads that show a thread's status: a delayed run makes its thread busy when it is due. */
 export function ripenForRead(connection: Connection): void {
-  if (hasRipe(connection)) connection.writeNow(() => ripen(connection));
+  if (!hasRipe(connection)) return;
+  try {
+    connection.writeNow(() => ripen(connection));
+  } catch (error) {
+    // A disk that takes no writes still answers reads; until it does, the run cannot be claimed either.
+    if (!(error instanceof RuntimeError) || error.code !== "unavailable") throw error;
+  }
 }
 
 export function setThreadStatus(connection: Connection, thread: number, status: ThreadStatus): void {

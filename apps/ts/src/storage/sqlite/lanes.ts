@@ -55,15 +55,18 @@ export function sqliteLanes(connection: Connection): LaneRepository {
         writeState(connection, { thread, scope: change.scope }, change.state);
         insertEvents(connection, thread, change.events);
         const busy = freeLane(connection, thread);
-        const status: ThreadStatus = busy ? "busy" : isUnfinished(connection, thread) ? "interrupted" : "idle";
+        const { error = null } = change;
+        const resting = error !== null ? "error" : isUnfinished(connection, thread) ? "interrupted" : "idle";
+        const status: ThreadStatus = busy ? "busy" : resting;
         const now = connection.now();
         connection
           .sql(
-            "update threads set status = ?, error = null, scope = ?, metadata = ?, state_updated_at = ?, " +
+            "update threads set status = ?, error = ?, scope = ?, metadata = ?, state_updated_at = ?, " +
               "updated_at = max(?, updated_at + 1), expires_at = cast(? + ttl_minutes * 60000 as integer) where id = ?",
           )
           .run(
             status,
+            error === null ? null : JSON.stringify(error),
             change.scope,
             JSON.stringify({ ...parseObject(holder.metadata), ...change.metadata }),
             now,
