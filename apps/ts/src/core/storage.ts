@@ -1,6 +1,9 @@
 import type { AssistantRepository } from "#core/assistants/repository";
 import type { CheckpointRepository } from "#core/checkpoints/repository";
+import type { StorageTotals } from "#core/gauges";
 import type { LaneRepository, RunRepository } from "#core/runs/repository";
+import type { LeaseKeeper, WorkerRepository } from "#core/runs/workers";
+import type { Signals } from "#core/signals";
 import type { StoreRepository } from "#core/store/repository";
 import type { EventRepository } from "#core/streams/repository";
 import type { Retention, ThreadRepository } from "#core/threads/repository";
@@ -17,6 +20,13 @@ export interface Storage extends AsyncDisposable {
   readonly events: EventRepository;
   readonly store: StoreRepository;
   readonly retention: Retention;
+  readonly workers: WorkerRepository;
+  readonly keeper: LeaseKeeper;
+  readonly signals: Signals;
+  /** Whether other processes may work on the same database. */
+  readonly shared: boolean;
+  /** For metrics; counts rows, so it is asked now and then only. */
+  totals(): Promise<StorageTotals>;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
 }

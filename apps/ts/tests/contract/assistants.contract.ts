@@ -134,7 +134,10 @@ export function assistantsContract(engine: Engine): void {
     });
 
     it("pages through a search and says whether more follows", async () => {
-      for (const name of ["a", "b", "c"]) await assistants().insert(ALICE, newAssistant({ name, metadata: { k: 1 } }));
+      for (const name of ["a", "b", "c"]) {
+        await assistants().insert(ALICE, newAssistant({ name, metadata: { k: 1 } }));
+        await bench.advance(10);
+      }
       for (const metadata of [undefined, { k: 1 }]) {
         const page = (offset: number) =>
           assistants().search(ALICE, { limit: 2, offset, sort_by: "name", sort_order: "asc", metadata });

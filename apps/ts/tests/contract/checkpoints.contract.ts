@@ -3,6 +3,7 @@ import {
   ALICE,
   checkpoint,
   claimed,
+  crash,
   type Engine,
   event,
   id,
@@ -108,7 +109,7 @@ export function checkpointsContract(engine: Engine): void {
         [-4, "new"],
         [0, "first"],
       ]);
-      await bench.storage.runs.sweep([]);
+      await crash(bench);
       const next = await claimed(bench, run.run_id);
       await checkpoints().commit([writes(next.fence, write(next.fence, "c1", { value: json("second attempt") }))]);
       expect(await seen()).toEqual([
@@ -186,13 +187,13 @@ export function checkpointsContract(engine: Engine): void {
       await checkpoints().commit([
         put(fence, checkpoint(fence, "c1")),
         put(fence, checkpoint(fence, "c2")),
-        put(fence, checkpoint(fence, "c3", { run_id: "other" })),
+        put(fence, checkpoint(fence, "c3", { run_id: id() })),
         writes(fence, write(fence, "c2", { idx: -3, channel: "__interrupt__" })),
       ]);
       expect(await checkpoints().newestOfRun(ALICE, place)).toBe("c2");
       expect(await checkpoints().interruptsOfRun(ALICE, { ...place, checkpoint_id: "c2" })).toBe(true);
       expect(await checkpoints().interruptsOfRun(ALICE, { ...place, checkpoint_id: "c1" })).toBe(false);
-      expect(await checkpoints().interruptsOfRun(ALICE, { ...place, run_id: "x", checkpoint_id: "c2" })).toBe(false);
+      expect(await checkpoints().interruptsOfRun(ALICE, { ...place, run_id: id(), checkpoint_id: "c2" })).toBe(false);
     });
 
     it("names the root namespaces, whatever lies below them", async () => {
@@ -207,15 +208,16 @@ export function checkpointsContract(engine: Engine): void {
 
     it("takes back what a dead attempt left, save the finished tasks at the root", async () => {
       const { run, fence } = await running(bench);
+      const earlier = id();
       await checkpoints().commit([
-        put(fence, checkpoint(fence, "base", { run_id: "earlier" })),
+        put(fence, checkpoint(fence, "base", { run_id: earlier })),
         writes(fence, write(fence, "base"), write(fence, "base", { idx: -4, channel: "__resume__" })),
-        writes(fence, write(fence, "base", { idx: -3, channel: "__interrupt__", run_id: "earlier" })),
+        writes(fence, write(fence, "base", { idx: -3, channel: "__interrupt__", run_id: earlier })),
         put(fence, checkpoint(fence, "s1", { checkpoint_ns: "node:t" })),
         writes(fence, write(fence, "s1", { checkpoint_ns: "node:t" })),
       ]);
       expect(await checkpoints().takeBack({ ...fence, epoch: 7 }, "")).toBe(false);
-      await bench.storage.runs.sweep([]);
+      await crash(bench);
       const next = await claimed(bench, run.run_id);
       await checkpoints().commit([writes(next.fence, write(next.fence, "base", { idx: -1, task_id: "mine" }))]);
       expect(await checkpoints().takeBack(next.fence, "")).toBe(true);

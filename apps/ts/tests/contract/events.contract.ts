@@ -1,5 +1,18 @@
 import { describe, expect, it } from "bun:test";
-import { ALICE, claimed, create, type Engine, event, outcome, running, STRANGERS, useStorage } from "./harness.ts";
+import type { Fence } from "#core/runs/fence";
+import {
+  ALICE,
+  claimed,
+  crash,
+  create,
+  type Engine,
+  event,
+  id,
+  outcome,
+  running,
+  STRANGERS,
+  useStorage,
+} from "./harness.ts";
 
 export function eventsContract(engine: Engine): void {
   describe(`EventRepository (${engine.name})`, () => {
@@ -28,6 +41,72 @@ export function eventsContract(engine: Engine): void {
       expect(await ids({ run_id: next.run.run_id, after: { epoch: 0, n: 5 } })).toEqual(["2-0"]);
       expect(await ids({ modes: ["messages", "end"] })).toEqual(["1-1", "1-2"]);
       expect(await ids({ run_id: run.run_id, modes: ["values"] })).toEqual(["1-0"]);
+    });
+
+    describe("news", () => {
+      const START = { epoch: 0, n: -1 };
+      const append = (fence: Fence, ...ns: number[]) =>
+        bench.storage.checkpoints.commit([
+          { kind: "events", fence, rows: ns.map((n) => event(fence.epoch, n, { run_id: fence.runId })) },
+        ]);
+      const news = (runs: { thread_id: string; run_id: string; after?: object }[], limit = 100) =>
+        bench.storage.events.news(
+          runs.map(({ thread_id, run_id, after }) => ({ thread_id, run_id, after: { ...START, ...after } })),
+          limit,
+        );
+
+      it("tells of every run asked for: one that goes on, one that ended, one that waits, one that is not there", async () => {
+        const [going, done] = [await running(bench), await running(bench)];
+        const waiting = await create(bench, going.run.thread_id);
+        const missing = { thread_id: id(), run_id: id() };
+        await append(going.fence, 0, 1);
+        await append(done.fence, 0);
+        const end = event(done.fence.epoch, 1, { run_id: done.run.run_id, mode: "end" });
+        await bench.storage.runs.finish(done.fence, outcome({ events: [end] }));
+        const told = await news([going.run, done.run, waiting, missing]);
+        const byRun = new Map(told.map((each) => [each.run_id, each]));
+        expect(told).toHaveLength(4);
+        expect(byRun.get(going.run.run_id)).toEqual({
+          run_id: going.run.run_id,
+          over: false,
+          rows: [0, 1].map((n) => event(going.fence.epoch, n, { run_id: going.run.run_id })),
+          more: false,
+        });
+        expect(byRun.get(done.run.run_id)).toMatchObject({ over: true, rows: [{ n: 0 }, end], more: false });
+        expect(byRun.get(waiting.run_id)).toMatchObject({ over: false, rows: [], more: false });
+        expect(byRun.get(missing.run_id)).toEqual({ run_id: missing.run_id, over: true, rows: [], more: false });
+        expect(await news([{ thread_id: id(), run_id: done.run.run_id }])).toMatchObject([{ over: true, rows: [] }]);
+        expect(await news([])).toEqual([]);
+      });
+
+      it("goes on after the position of each reader, in pages, over attempts, and leaves other runs out", async () => {
+        const { run, fence } = await running(bench);
+        await append(fence, 0, 1, 2);
+        await crash(bench);
+        const again = await claimed(bench, run.run_id);
+        await append(again.fence, 0, 1);
+        await bench.storage.runs.finish(again.fence, outcome());
+        const next = await claimed(bench, (await create(bench, run.thread_id)).run_id);
+        await append(next.fence, 0);
+        const read = async (after: object, limit: number) => {
+          const [told] = await news([{ ...run, after }], limit);
+          return [told?.rows.map((row) => `${row.epoch}-${row.n}`), told?.more, told?.over];
+        };
+        expect(await read({}, 2)).toEqual([["1-0", "1-1"], true, true]);
+        expect(await read({ epoch: 1, n: 1 }, 2)).toEqual([["1-2", "3-0"], true, true]);
+        expect(await read({ epoch: 1, n: 2 }, 2)).toEqual([["3-0", "3-1"], false, true]);
+        expect(await read({ epoch: 3, n: 1 }, 2)).toEqual([[], false, true]);
+        expect(await read({}, 5)).toEqual([["1-0", "1-1", "1-2", "3-0", "3-1"], false, true]);
+      });
+
+      it("says of a run that was rolled back that it is over", async () => {
+        const { run, fence } = await running(bench);
+        await append(fence, 0);
+        await bench.storage.runs.cancel(ALICE, { run_id: run.run_id }, "rollback");
+        expect(await news([run])).toMatchObject([{ over: false, rows: [{ n: 0 }] }]);
+        await bench.storage.runs.finish(fence, outcome());
+        expect(await news([run])).toEqual([{ run_id: run.run_id, over: true, rows: [], more: false }]);
+      });
     });
 
     it("keeps the first of two rows with one id", async () => {

@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { CheckpointRow, Encoded, FencedWrite, WriteRow } from "#core/checkpoints/repository";
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
-import type { EventRow, NewRun, RunOutcome, RunRecord } from "#core/runs/repository";
+import type { EventRow, NewRun, RunOutcome, RunRecord, SweptRun } from "#core/runs/repository";
+import type { WorkerInfo } from "#core/runs/workers";
 import type { Storage } from "#core/storage";
 
 /** An engine under test: a fresh, empty storage whose clock can be wound forward. */
@@ -18,11 +19,12 @@ export interface Bench {
   advance(ms: number): Promise<void>;
 }
 
-/** Registers a fresh storage for every test of the enclosing describe. */
+/** Makes a fresh storage for every test of the enclosing describe; its workers "w1" and "w2" are live. */
 export function useStorage(engine: Engine): Bench {
   let current: Awaited<ReturnType<Engine["open"]>> | undefined;
   beforeEach(async () => {
     current = await engine.open();
+    for (const worker of ["w1", "w2"]) await enlist(current, worker);
   });
   afterEach(async () => {
     await current?.close();
@@ -70,6 +72,31 @@ export function newRun(threadId: string, changes: Partial<NewRun> = {}): NewRun 
     thread_metadata: {},
     ...changes,
   };
+}
+
+export function workerInfo(workerId: string): WorkerInfo {
+  return { worker_id: workerId, instance: "host 1", role: "all", version: "0.0.0", capacity: 10 };
+}
+
+/** Longer than any test winds the clock. */
+const TTL_MS = 365 * 24 * 3_600_000;
+
+/** Makes a worker live, with a lease that no test outlasts. */
+export function enlist(bench: { storage: Storage }, workerId: string): Promise<void> {
+  return bench.storage.workers.register(workerInfo(workerId), TTL_MS);
+}
+
+/** The worker is dead from now on. */
+export function lose(bench: { storage: Storage }, workerId = "w1"): Promise<void> {
+  return bench.storage.workers.remove(workerId);
+}
+
+/** The worker dies and a sweep takes over what it ran; then it is back, with nothing. */
+export async function crash(bench: { storage: Storage }, workerId = "w1"): Promise<SweptRun[]> {
+  await lose(bench, workerId);
+  const swept = await bench.storage.runs.sweep();
+  await enlist(bench, workerId);
+  return swept;
 }
 
 export const WORKER = { worker_id: "w1", slots: 10, graphs: ["agent"] };

@@ -36,13 +36,13 @@ export function lanesContract(engine: Engine): void {
 
     it("refuses a missing or foreign thread, and one with a run pending or running", async () => {
       const threadId = await thread({ team: "blue" });
-      for (const scope of STRANGERS) expect(await lanes().acquire(scope, threadId, "w")).toBe("no_thread");
-      expect(await lanes().acquire(ALICE, id(), "w")).toBe("no_thread");
+      for (const scope of STRANGERS) expect(await lanes().acquire(scope, threadId, id())).toBe("no_thread");
+      expect(await lanes().acquire(ALICE, id(), id())).toBe("no_thread");
       const run = await create(bench, threadId, { after_seconds: 9 });
-      expect(await lanes().acquire(ALICE, threadId, "w")).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
       await bench.advance(9000);
       const { fence } = await claimed(bench, run.run_id);
-      expect(await lanes().acquire(ALICE, threadId, "w")).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
       await bench.storage.runs.finish(fence, outcome());
       expect(await held(threadId)).toMatchObject({ epoch: 2 });
     });
@@ -50,7 +50,7 @@ export function lanesContract(engine: Engine): void {
     it("writes like a run does while it holds the lane, and keeps runs waiting", async () => {
       const threadId = await thread({ a: 1 });
       const fence = await held(threadId);
-      expect(await lanes().acquire(ALICE, threadId, "other")).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
       const waiting = await create(bench, threadId);
       expect(await bench.storage.runs.claim(WORKER)).toEqual([]);
       const row = checkpoint(fence, "c1", { run_id: null });
@@ -97,7 +97,7 @@ export function lanesContract(engine: Engine): void {
       await lanes().abandon(fence);
       const next = await held(threadId);
       await lanes().abandon(fence);
-      expect(await lanes().acquire(ALICE, threadId, "x")).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
       expect(next.epoch).toBe(2);
     });
 
@@ -105,10 +105,10 @@ export function lanesContract(engine: Engine): void {
       const threadId = await thread();
       const fence = await held(threadId);
       const waiting = await create(bench, threadId);
-      await bench.storage.runs.sweep([]);
+      await bench.storage.runs.sweep();
       expect(await bench.storage.runs.claim(WORKER)).toEqual([]);
       await bench.advance(61_000);
-      await bench.storage.runs.sweep([]);
+      await bench.storage.runs.sweep();
       expect((await bench.storage.runs.claim(WORKER)).map((r) => r.run_id)).toEqual([waiting.run_id]);
       expect(await lanes().complete(fence, { scope: "", state: state({}), metadata: {}, events: [] })).toBe("fenced");
     });

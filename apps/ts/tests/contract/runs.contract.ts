@@ -54,13 +54,13 @@ export function runsContract(engine: Engine): void {
       });
 
       it("names graph and assistant of the first run in the thread's metadata", async () => {
-        const threadId = id();
+        const [threadId, a, b] = [id(), id(), id()];
         await bench.storage.threads.insert(ALICE, { thread_id: threadId, metadata: { graph_id: "asked", keep: 1 } });
-        await create(bench, threadId, { graph_id: "agent", assistant_id: "a1" });
-        await create(bench, threadId, { graph_id: "other", assistant_id: "a2" });
-        expect((await thread(threadId))?.metadata).toEqual({ graph_id: "agent", assistant_id: "a1", keep: 1 });
-        const fresh = await create(bench, id(), { thread_metadata: { x: 1 }, assistant_id: "a3" });
-        expect((await thread(fresh.thread_id))?.metadata).toEqual({ x: 1, graph_id: "agent", assistant_id: "a3" });
+        await create(bench, threadId, { graph_id: "agent", assistant_id: a });
+        await create(bench, threadId, { graph_id: "other", assistant_id: b });
+        expect((await thread(threadId))?.metadata).toEqual({ graph_id: "agent", assistant_id: a, keep: 1 });
+        const fresh = await create(bench, id(), { thread_metadata: { x: 1 }, assistant_id: b });
+        expect((await thread(fresh.thread_id))?.metadata).toEqual({ x: 1, graph_id: "agent", assistant_id: b });
       });
 
       it("returns the earlier run for a repeated idempotency key of the same owner", async () => {
@@ -195,13 +195,6 @@ export function runsContract(engine: Engine): void {
         await bench.advance(60_000);
         expect((await claimed(bench, delayed.run_id)).run.epoch).toBe(2);
       });
-
-      it("records where the first attempt began, under its fence only", async () => {
-        const { run, fence } = await running(bench);
-        expect(await runs().setBase(fence, "c7")).toBe(true);
-        expect(await runs().setBase({ ...fence, epoch: fence.epoch + 1 }, "c8")).toBe(false);
-        expect(await runs().find(ALICE, run.run_id)).toMatchObject({ base_checkpoint_id: "c7" });
-      });
     });
 
     describe("reads", () => {
@@ -228,7 +221,7 @@ export function runsContract(engine: Engine): void {
         expect(await list({})).toEqual([[c.run_id, b.run_id, run.run_id], false]);
         expect(await list({ limit: 1, offset: 1 })).toEqual([[b.run_id], true]);
         expect(await list({ status: "success" })).toEqual([[run.run_id], false]);
-        expect(await runs().counts()).toEqual({ pending: 2, running: 0 });
+        expect(await runs().counts()).toMatchObject({ pending: 2, running: 0, ready: 1 });
         expect((await runs().inflight(ALICE, { status: "pending" })).map((r) => r.run_id)).toEqual([
           b.run_id,
           c.run_id,

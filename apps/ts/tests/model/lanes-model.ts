@@ -15,6 +15,19 @@ export interface ModelRun {
   max: number;
   epoch: number;
   cancel: Action | null;
+  cancelAt: number;
+  priority: number;
+  /** Place among the heads of other threads. */
+  turn: number;
+}
+
+export interface NewModelRun {
+  id: string;
+  strategy: MultitaskStrategy;
+  delay: number;
+  max: number;
+  priority: number;
+  ahead: number;
 }
 
 interface ModelThread {
@@ -35,6 +48,7 @@ interface ModelThread {
 export class LanesModel {
   now = 1_700_000_000_000;
   readonly threads = new Map<string, ModelThread>();
+  readonly #workers = new Map<string, "live" | "draining">();
   #order = 0;
 
   run(id: string): ModelRun | undefined {
@@ -48,7 +62,33 @@ export class LanesModel {
     return this.#isBusy(thread) ? "busy" : thread.resting;
   }
 
-  create(threadId: string, run: { id: string; strategy: MultitaskStrategy; delay: number; max: number }): string {
+  register(worker: string): void {
+    this.#workers.set(worker, "live");
+  }
+
+  drain(worker: string): void {
+    if (this.#workers.has(worker)) this.#workers.set(worker, "draining");
+  }
+
+  remove(worker: string): void {
+    this.#workers.delete(worker);
+  }
+
+  isThere(worker: string): boolean {
+    return this.#workers.has(worker);
+  }
+
+  /** Runs of the worker that are to stop; undefined when it is not there. */
+  beat(worker: string): string[] | undefined {
+    if (!this.isThere(worker)) return undefined;
+    return this.#held()
+      .filter((held) => held.worker === worker && held.run.cancel !== null)
+      .map(({ run }) => `${run.id} ${run.cancel}`)
+      .sort();
+  }
+
+  /** `claimant`: the worker that takes the run at once, if it can. */
+  create(threadId: string, run: NewModelRun, claimant: string | undefined): "busy" | "created" | "claimed" {
     const thread = this.threads.get(threadId) ?? this.#newThread(threadId);
     const pending = this.#pending(thread);
     const active = this.#active(thread);
@@ -71,18 +111,30 @@ export class LanesModel {
       max: run.max,
       epoch: 0,
       cancel: null,
+      cancelAt: 0,
+      priority: run.priority,
+      turn: this.now + run.ahead,
     });
-    return "created";
+    if (claimant === undefined) return "created";
+    return this.claimRun(claimant, run.id) === undefined ? "created" : "claimed";
   }
 
   claim(worker: string, slots: number): string[] {
-    const heads = [...this.threads.values()].flatMap((thread) => this.#claimable(thread) ?? []);
-    heads.sort((a, b) => Number(b.attempt > 0) - Number(a.attempt > 0) || a.order - b.order);
+    if (this.#workers.get(worker) !== "live") return [];
+    const heads = this.#ready();
+    heads.sort(
+      (a, b) =>
+        Number(b.attempt > 0) - Number(a.attempt > 0) ||
+        b.priority - a.priority ||
+        a.turn - b.turn ||
+        a.order - b.order,
+    );
     return heads.slice(0, slots).map((head) => this.#take(worker, head));
   }
 
   claimRun(worker: string, runId: string): string | undefined {
     const run = this.run(runId);
+    if (this.#workers.get(worker) !== "live") return undefined;
     if (run === undefined || this.#claimable(this.#threadOf(run)) !== run) return undefined;
     return this.#take(worker, run);
   }
@@ -126,15 +178,22 @@ export class LanesModel {
     return this.#endByCancel(run, run.cancel ?? "interrupt");
   }
 
-  sweep(alive: readonly string[]): string[] {
-    const lost: ModelRun[] = [];
+  /** Every lost run with what became of it; the order of a sweep means nothing. */
+  sweep(cancelGrace: number | undefined): string[] {
     for (const thread of this.threads.values()) {
-      if (thread.holder === "writer") {
-        if (thread.writerSince <= this.now - 60_000) this.#free(thread, 1);
-      } else if (thread.holder !== undefined && !alive.includes(thread.holder.worker)) lost.push(thread.holder.run);
+      if (thread.holder === "writer" && thread.writerSince <= this.now - 60_000) this.#free(thread, 1);
     }
-    lost.sort((a, b) => a.order - b.order);
-    return lost.map((run) => `${run.id} ${this.#lose(run)}`);
+    const since = cancelGrace === undefined ? Number.NEGATIVE_INFINITY : this.now - cancelGrace;
+    return this.#held()
+      .filter(({ worker, run }) => !this.isThere(worker) || (run.cancel !== null && run.cancelAt <= since))
+      .map(({ run }) => `${run.id} ${this.#lose(run)}`)
+      .sort();
+  }
+
+  counts(): { pending: number; running: number; ready: number } {
+    const runs = [...this.threads.values()].flatMap((thread) => thread.runs);
+    const of = (status: RunStatus) => runs.filter((run) => run.status === status).length;
+    return { pending: of("pending"), running: of("running"), ready: this.#ready().length };
   }
 
   cancel(runId: string, action: Action): string | undefined {
@@ -190,6 +249,16 @@ export class LanesModel {
     return thread;
   }
 
+  #held(): { run: ModelRun; worker: string }[] {
+    return [...this.threads.values()].flatMap(({ holder }) =>
+      holder === undefined || holder === "writer" ? [] : [holder],
+    );
+  }
+
+  #ready(): ModelRun[] {
+    return [...this.threads.values()].flatMap((thread) => this.#claimable(thread) ?? []);
+  }
+
   #threadOf(run: ModelRun): ModelThread {
     return this.threads.get(run.thread) as ModelThread;
   }
@@ -225,6 +294,7 @@ export class LanesModel {
   }
 
   #ask(run: ModelRun, action: Action): void {
+    if (run.cancel === null) run.cancelAt = this.now;
     if (run.cancel !== "rollback") run.cancel = action;
   }
 

@@ -8,6 +8,7 @@ import { sqliteCheckpoints } from "#storage/sqlite/checkpoints";
 import { Connection } from "#storage/sqlite/connection";
 import { migrate } from "#storage/sqlite/migrations";
 import { sqliteRuns } from "#storage/sqlite/runs";
+import { LiveWorkers } from "#storage/sqlite/workers";
 import { checkpoint, fenceOf, json, newRun, put, WORKER, write, writes } from "../contract/harness.ts";
 
 const FULL = { code: "unavailable", message: expect.stringContaining("full") };
@@ -20,7 +21,9 @@ describe("a full disk", () => {
       db.exec("pragma journal_mode = wal; pragma foreign_keys = on");
       migrate(db);
       const connection = new Connection(db, Date.now);
-      const [runs, checkpoints] = [sqliteRuns(connection), sqliteCheckpoints(connection)];
+      const workers = new LiveWorkers();
+      workers.register(WORKER.worker_id);
+      const [runs, checkpoints] = [sqliteRuns(connection, workers), sqliteCheckpoints(connection)];
       const created = await runs.create(ANONYMOUS, newRun(crypto.randomUUID()));
       const runId = created.kind === "created" ? created.run.run_id : "";
       const run = await runs.claimRun(WORKER, runId);

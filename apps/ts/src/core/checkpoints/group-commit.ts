@@ -56,6 +56,7 @@ export class GroupCommit {
   readonly #held = new Map<string, Pending[]>();
   readonly #open = new Set<Pending>();
   #scheduled = false;
+  #fenced = 0;
   #running = false;
 
   constructor(repository: Pick<CheckpointRepository, "commit">, limits: Partial<GroupCommitLimits> = {}) {
@@ -89,6 +90,11 @@ export class GroupCommit {
     const open = [...this.#open];
     void this.#run();
     await Promise.allSettled(open.map((pending) => pending.done));
+  }
+
+  /** Writes that were refused because their lane had moved on, so far. */
+  get refusals(): number {
+    return this.#fenced;
   }
 
   /** Writes of a run that are not settled yet. */
@@ -192,6 +198,7 @@ export class GroupCommit {
       else if (answer instanceof Error) this.#refuse([pending], answer);
       else if (answer === "fenced") {
         const { threadId, runId } = pending.write.fence;
+        this.#fenced++;
         this.#refuse([pending], new LeaseLostError(threadId, runId));
       } else {
         this.#open.delete(pending);

@@ -17,6 +17,8 @@ const KEPT_HEADS = 64;
  */
 export class SaverMemory {
   readonly #threadId: string | undefined;
+  /** Nobody had written to the thread before: a namespace that was never put to is empty. */
+  readonly #fresh: boolean;
   /** Namespace to its newest checkpoint; undefined as value: the namespace is known to be empty. */
   readonly #heads = new Map<string, Known | undefined>();
   readonly #bases = new Map<string, Base>();
@@ -24,12 +26,15 @@ export class SaverMemory {
   /** Writes that came before their checkpoint. */
   readonly #early = new Map<string, readonly WriteRow[]>();
 
-  constructor(threadId: string | undefined) {
+  constructor(threadId: string | undefined, fresh = false) {
     this.#threadId = threadId;
+    this.#fresh = fresh;
   }
 
   find(threadId: string, ns: string, checkpointId: string | undefined): Known | "none" | undefined {
-    if (threadId !== this.#threadId || !this.#heads.has(ns)) return undefined;
+    if (threadId !== this.#threadId) return undefined;
+    this.#begin(ns);
+    if (!this.#heads.has(ns)) return undefined;
     const head = this.#heads.get(ns);
     if (head === undefined) return checkpointId === undefined ? "none" : undefined;
     return checkpointId === undefined || checkpointId === head.base.row.checkpoint_id ? head : undefined;
@@ -58,6 +63,7 @@ export class SaverMemory {
   added(base: Base): void {
     this.rememberBase(base);
     const { checkpoint_ns: ns, checkpoint_id: id } = base.row;
+    this.#begin(ns);
     this.#puts.set(ns, this.mark(ns) + 1);
     const early = this.#early.get(keyOf(ns, id)) ?? [];
     this.#early.delete(keyOf(ns, id));
@@ -70,6 +76,7 @@ export class SaverMemory {
   }
 
   wrote(ns: string, checkpointId: string, rows: readonly WriteRow[]): void {
+    this.#begin(ns);
     this.#puts.set(ns, this.mark(ns) + 1);
     if (!this.#heads.has(ns)) return;
     const head = this.#heads.get(ns);
@@ -85,6 +92,11 @@ export class SaverMemory {
     this.#heads.clear();
     this.#bases.clear();
     this.#early.clear();
+  }
+
+  /** A namespace of a fresh thread that is met for the first time. */
+  #begin(ns: string): void {
+    if (this.#fresh && !this.#puts.has(ns) && !this.#heads.has(ns)) this.#setHead(ns, undefined);
   }
 
   #setHead(ns: string, head: Known | undefined): void {

@@ -70,7 +70,8 @@ export class FencedSaver extends BaseCheckpointSaver {
     super(options.serde);
     this.#options = options;
     this.#codec = codecOf(options.serde);
-    this.#memory = new SaverMemory(options.fence?.threadId);
+    // The first holder of a lane finds a thread to which nobody has written.
+    this.#memory = new SaverMemory(options.fence?.threadId, options.fence?.epoch === 1);
     this.#tuples = new TupleReader(options, this.#codec);
     this.#queue = new SaverQueue(options);
   }

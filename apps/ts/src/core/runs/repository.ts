@@ -1,5 +1,6 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
+import type { NewThread } from "#core/threads/repository";
 import type { JsonObject, Page, PageQuery } from "#schemas/common";
 import type { Durability, MultitaskStrategy, Run, RunStatus } from "#schemas/runs";
 import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
@@ -24,8 +25,6 @@ export interface RunRecord extends Run {
   /** Epoch of the first attempt, 0 before it. A released run gets its attempt back, but not this: it has run before. */
   first_epoch: number;
   cancel_action: "interrupt" | "rollback" | null;
-  /** Head of the thread (in the run's scope) when the first attempt began; null on an empty thread. */
-  base_checkpoint_id: string | null;
   durability: Durability;
   /** Created on no thread of the user's: its thread is hidden, and deleted at the end unless on_completion is keep. */
   stateless: boolean;
@@ -62,18 +61,24 @@ export interface NewRun {
   max_attempts: number;
   /** Same key, same tenant: the earlier run is returned instead of a second one. */
   idempotency_key: string | null;
+  /** Who waits for it: 1 a client that is connected, 0 nobody, -1 bulk work. Orders what is due; 0 when absent. */
+  priority?: -1 | 0 | 1;
+  /** How far the tenant is ahead of its share, ms: within a priority, due runs are ordered by creation time plus this. */
+  ahead_ms?: number;
   /**
    * What to do when the thread row is missing: refuse, or make it with this metadata (if_not_exists=create, stateless).
    * The thread's metadata also gets graph_id and assistant_id of its first run, in the same transaction.
    */
   if_not_exists: "reject" | "create";
   thread_metadata: JsonObject;
+  /** Time to live of a thread that is made. */
+  thread_ttl?: NewThread["ttl"];
 }
 
 /** Decided in one transaction under the lane lock. */
 export type CreateOutcome =
-  /** `cancelled`: running runs that got a cancel_action; `ended`: pending runs that were interrupted; `removed`: rolled back. */
-  | { kind: "created"; run: RunRecord; cancelled: string[]; ended: string[]; removed: string[] }
+  /** `cancelled`: running runs that got a cancel_action; `ended`: pending runs that were interrupted; `removed`: rolled back; `claimed`: it runs already, for the claim's worker. */
+  | { kind: "created"; run: RunRecord; claimed: boolean; cancelled: string[]; ended: string[]; removed: string[] }
   /** The idempotency key was seen before. */
   | { kind: "replayed"; run: RunRecord }
   /** Strategy reject and an inflight run. */
@@ -127,6 +132,11 @@ export type FinishResult =
   /** The lane has moved on; nothing was written. */
   | { kind: "fenced" };
 
+export interface SweepLimits {
+  cancelGraceMs?: number | undefined;
+  batch?: number | undefined;
+}
+
 /** What a sweep decided of a run whose worker is gone. */
 export interface SweptRun {
   run: RunRecord;
@@ -138,16 +148,22 @@ export interface SweptRun {
  * one transaction that locks the lane first. Terminal states are final. Times are the database's own.
  */
 export interface RunRepository {
-  /** Inserts a run by its strategy; sets the thread busy if the run is due. */
-  create(scope: AuthScope, run: NewRun): Promise<CreateOutcome>;
-  /** Takes due runs of idle lanes: status running, attempt + 1, epoch + 1. Order: attempt > 0 first, then seq. */
+  /**
+   * Inserts a run by its strategy; sets the thread busy if the run is due. With `claim`, the new run is claimed in the
+   * same transaction if it is the head of an idle lane, and due.
+   */
+  create(scope: AuthScope, run: NewRun, claim?: ClaimRequest): Promise<CreateOutcome>;
+  /**
+   * Takes due runs of idle lanes: status running, attempt + 1, epoch + 1. Order: attempt > 0 first, then priority, then
+   * creation time plus `ahead_ms`. A worker whose lease is over or that drains gets none.
+   */
   claim(request: ClaimRequest): Promise<RunRecord[]>;
   /** Takes this very run if it is the head of an idle lane and due; undefined otherwise. */
   claimRun(request: ClaimRequest, runId: string): Promise<RunRecord | undefined>;
+  /** What the worker holds: for one that does not know whether a claim reached the database before its answer was lost. */
+  held(workerId: string): Promise<RunRecord[]>;
   /** Milliseconds until the next pending run becomes due or its backoff ends; undefined when none waits. */
   nextDueIn(): Promise<number | undefined>;
-  /** Records the head at the first attempt, so that a crash can restart from it. */
-  setBase(fence: Fence, checkpointId: string | null): Promise<boolean>;
   finish(fence: Fence, outcome: RunOutcome): Promise<FinishResult>;
   /** Back to pending without using an attempt (drain, hot reload). False when fenced. */
   release(fence: Fence): Promise<boolean>;
@@ -156,8 +172,16 @@ export interface RunRepository {
    * used up. Same rules as sweep.
    */
   retry(fence: Fence, failure: RunFailure): Promise<SweptRun | undefined>;
-  /** Lanes held by workers other than `alive`: epoch + 1, run back to pending with backoff, or ended. */
-  sweep(alive: readonly string[]): Promise<SweptRun[]>;
+  /**
+   * Lanes held by workers whose lease is over, and runs that were asked to stop longer than `cancelGraceMs` ago: epoch + 1,
+   * run back to pending with backoff, or ended. At most `batch` at once.
+   */
+  sweep(limits?: SweepLimits): Promise<SweptRun[]>;
+  /**
+   * Looks for lanes that contradict their runs, mends them and returns how many there were. None, unless the lane rules
+   * are broken somewhere.
+   */
+  audit(): Promise<number>;
   /**
    * Pending: ended (interrupt) or deleted (rollback) at once, thread status recomputed. Running: cancel_action set
    * (rollback overrides interrupt, never the reverse). Terminal or absent: undefined.
@@ -181,8 +205,8 @@ export interface RunRepository {
   ): Promise<RunRecord[]>;
   /** Deletes a terminal run with its checkpoints, writes and events. False when absent; conflict is the caller's to check. */
   remove(scope: AuthScope, runId: string): Promise<boolean>;
-  /** Counts for health and metrics. */
-  counts(): Promise<{ pending: number; running: number }>;
+  /** Counts for health and metrics. `ready`: due and with an idle lane; `oldest_ms`: how long the oldest of them waits. */
+  counts(): Promise<{ pending: number; running: number; ready: number; oldest_ms: number }>;
 }
 
 /** What a state write leaves behind. */

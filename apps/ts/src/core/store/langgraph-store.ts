@@ -10,6 +10,7 @@ import {
   type SearchOperation,
 } from "@langchain/langgraph-checkpoint";
 import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
 import type { StoreItem, StoreRepository } from "./repository.ts";
 
 /**
@@ -19,11 +20,14 @@ import type { StoreItem, StoreRepository } from "./repository.ts";
 export class ScopedStore extends BaseStore {
   readonly #items: StoreRepository;
   readonly #scope: AuthScope;
+  /** Of the run: what it puts after it has lost its lane is refused. */
+  readonly #fence: Fence | undefined;
 
-  constructor(deps: { items: StoreRepository; scope: AuthScope }) {
+  constructor(deps: { items: StoreRepository; scope: AuthScope; fence?: Fence }) {
     super();
     this.#items = deps.items;
     this.#scope = deps.scope;
+    this.#fence = deps.fence;
   }
 
   override async batch<Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
@@ -46,8 +50,8 @@ export class ScopedStore extends BaseStore {
 
   async #put(operation: PutOperation): Promise<void> {
     const { namespace, key, value } = operation;
-    if (value === null) await this.#items.remove(this.#scope, namespace, key);
-    else await this.#items.put(this.#scope, { namespace, key, value, ttl: null });
+    if (value === null) await this.#items.remove(this.#scope, { namespace, key }, this.#fence);
+    else await this.#items.put(this.#scope, { namespace, key, value, ttl: null }, this.#fence);
   }
 
   async #search(operation: SearchOperation): Promise<SearchItem[]> {

@@ -1,4 +1,5 @@
 import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
 import type { JsonObject } from "#schemas/common";
 
 /** An item of LangGraph's cross-thread memory. */
@@ -19,13 +20,14 @@ export interface StoreQuery {
 }
 
 export interface StoreRepository {
-  /** `ttl` in minutes; null: never expires. */
+  /** `ttl` in minutes; null: never expires. Under a run's `fence`: LeaseLostError when its lane has moved on. */
   put(
     scope: AuthScope,
     item: { namespace: string[]; key: string; value: JsonObject; ttl: number | null },
+    fence?: Fence,
   ): Promise<void>;
   get(scope: AuthScope, namespace: string[], key: string): Promise<StoreItem | undefined>;
-  remove(scope: AuthScope, namespace: string[], key: string): Promise<void>;
+  remove(scope: AuthScope, item: { namespace: string[]; key: string }, fence?: Fence): Promise<void>;
   /** Newest updated_at first. */
   search(scope: AuthScope, query: StoreQuery): Promise<StoreItem[]>;
   /** "*" in prefix or suffix matches any one label. Distinct, in label order. */

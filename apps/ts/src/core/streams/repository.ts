@@ -1,6 +1,17 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { EventRow } from "#core/runs/repository";
 
+/** What has become of a run since a position in its log. */
+export interface RunNews {
+  run_id: string;
+  /** Ended, or no longer there. */
+  over: boolean;
+  /** In (epoch, n) order. */
+  rows: EventRow[];
+  /** Whether more rows follow than were given. */
+  more: boolean;
+}
+
 /** Reads of the durable event log; appends go through the fenced group commit and the finishing transaction. */
 export interface EventRepository {
   /**
@@ -17,4 +28,12 @@ export interface EventRepository {
       limit: number;
     },
   ): Promise<EventRow[]>;
+  /**
+   * News of many runs at once, for readers of runs that other processes execute. Every run asked for is answered. Whoever
+   * asks has seen to it that its readers may see the runs. `limit`: rows per run.
+   */
+  news(
+    runs: readonly { thread_id: string; run_id: string; after: { epoch: number; n: number } }[],
+    limit: number,
+  ): Promise<RunNews[]>;
 }

@@ -20,8 +20,8 @@ export interface ThreadFilter {
 export interface ThreadQuery extends ThreadFilter, PageQuery {}
 
 export interface ThreadRepository {
-  /** False when the id exists, also as somebody else's. */
-  insert(scope: AuthScope, thread: NewThread): Promise<boolean>;
+  /** Undefined when the id exists, also as somebody else's. */
+  insert(scope: AuthScope, thread: NewThread): Promise<Thread | undefined>;
   /** Hidden threads of stateless runs look absent. */
   find(scope: AuthScope, threadId: string): Promise<Thread | undefined>;
   /** Scope of the thread's last run or state write ("" or "assistant:<id>"); undefined when it never had one. */

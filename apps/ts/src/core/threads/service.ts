@@ -4,7 +4,7 @@ import type { AuthScope } from "#core/identity/scope";
 import type { Page } from "#schemas/common";
 import type { Superstep, Thread, ThreadCreate, ThreadPatch } from "#schemas/threads";
 import { compileExtract } from "./extract.ts";
-import type { ThreadFilter, ThreadQuery, ThreadRepository } from "./repository.ts";
+import type { NewThread, ThreadFilter, ThreadQuery, ThreadRepository } from "./repository.ts";
 
 export interface ThreadServiceDeps {
   threads: ThreadRepository;
@@ -12,17 +12,21 @@ export interface ThreadServiceDeps {
   state: { bulkUpdate(scope: AuthScope, threadId: string, supersteps: Superstep[]): Promise<void> };
   /** Stops what runs or waits on a thread that is about to go, and returns when it has stopped. */
   runs: { cancelInflight(scope: AuthScope, threadId: string): Promise<void> };
+  /** Of threads that are created without one of their own. */
+  defaultTtl?: NewThread["ttl"];
 }
 
 export class ThreadService {
   readonly #threads: ThreadRepository;
   readonly #state: ThreadServiceDeps["state"];
   readonly #runs: ThreadServiceDeps["runs"];
+  readonly #defaultTtl: NewThread["ttl"];
 
   constructor(deps: ThreadServiceDeps) {
     this.#threads = deps.threads;
     this.#state = deps.state;
     this.#runs = deps.runs;
+    this.#defaultTtl = deps.defaultTtl;
   }
 
   /**
@@ -31,20 +35,19 @@ export class ThreadService {
    * no answer, and a repeat under the same id says that it exists.
    */
   async create(scope: AuthScope, request: ThreadCreate): Promise<Thread> {
-    const { supersteps = [], metadata = {}, ttl } = request;
+    const { supersteps = [], metadata = {}, ttl = this.#defaultTtl } = request;
     if (supersteps.length > 0 && typeof metadata.graph_id !== "string") {
       throw new RuntimeError("bad_request", "supersteps need metadata.graph_id, to know whose state they write");
     }
     const threadId = request.thread_id ?? newId();
     const inserted = await this.#threads.insert(scope, { thread_id: threadId, metadata, ttl });
-    if (!inserted) return this.#existing(scope, threadId, request.if_exists);
-    if (supersteps.length > 0) {
-      try {
-        await this.#state.bulkUpdate(scope, threadId, supersteps);
-      } catch (error) {
-        await this.#threads.remove(scope, threadId);
-        throw error;
-      }
+    if (inserted === undefined) return this.#existing(scope, threadId, request.if_exists);
+    if (supersteps.length === 0) return withoutTtl(inserted);
+    try {
+      await this.#state.bulkUpdate(scope, threadId, supersteps);
+    } catch (error) {
+      await this.#threads.remove(scope, threadId);
+      throw error;
     }
     return withoutTtl(await this.#get(scope, threadId));
   }

@@ -8,11 +8,12 @@ import type { AuthScope } from "#core/identity/scope";
 import type { SqliteValue } from "#platform/sqlite";
 import type { Assistant } from "#schemas/assistants";
 import type { JsonObject } from "#schemas/common";
+import { allowed, contains, equalities, likeText, passes } from "../common/json-filters.ts";
+import { iso, parseObject } from "../common/run-rows.ts";
+import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { allowed, type Conditions, contains, equalities, likeText, passes, prefilter } from "./json-filters.ts";
 import { countOf, pageOf, type Scan } from "./pages.ts";
 import { purgeThread } from "./purge.ts";
-import { iso, parseObject } from "./rows.ts";
 
 interface Fields {
   graph_id: string;

@@ -1,5 +1,5 @@
 import type { Encoded, WriteRow } from "#core/checkpoints/repository";
-import { inlineChannels, unpackInline } from "./checkpoint-codec.ts";
+import { inlineChannels, unpackInline } from "../common/inline-values.ts";
 import { blobOf, type Place, writesOn } from "./checkpoint-rows.ts";
 import type { Connection } from "./connection.ts";
 

@@ -1,6 +1,6 @@
 import type { BlobRow, CheckpointRow, FencedWrite, WriteRow } from "#core/checkpoints/repository";
 import type { Fence } from "#core/runs/fence";
-import { packInline } from "./checkpoint-codec.ts";
+import { packInline } from "../common/inline-values.ts";
 import { type Connection, isMachineFailure } from "./connection.ts";
 import { insertEvents } from "./event-rows.ts";
 

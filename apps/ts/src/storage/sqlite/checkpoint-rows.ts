@@ -1,7 +1,7 @@
 import type { Encoded, WriteRow } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
+import { allowed } from "../common/json-filters.ts";
 import type { Connection } from "./connection.ts";
-import { allowed } from "./json-filters.ts";
 
 interface WriteColumns {
   task_id: string;

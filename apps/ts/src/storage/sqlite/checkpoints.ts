@@ -1,14 +1,15 @@
 import type { CheckpointRepository, CheckpointRow, Encoded, StoredCheckpoint } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
+import { unpackInline } from "../common/inline-values.ts";
+import { contains } from "../common/json-filters.ts";
+import { parseObject } from "../common/run-rows.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
-import { unpackInline } from "./checkpoint-codec.ts";
 import { commitBatch } from "./checkpoint-commit.ts";
 import { blobOf, type Place, threadInScope, writesOn } from "./checkpoint-rows.ts";
 import { takeBack } from "./checkpoint-take-back.ts";
+import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { type Conditions, contains } from "./json-filters.ts";
 import { pageOf } from "./pages.ts";
-import { parseObject } from "./rows.ts";
 
 interface Row {
   ns: string;

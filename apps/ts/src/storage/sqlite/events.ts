@@ -1,8 +1,8 @@
 import type { EventRow } from "#core/runs/repository";
-import type { EventRepository } from "#core/streams/repository";
+import type { EventRepository, RunNews } from "#core/streams/repository";
+import { type PackRow, unpack } from "../common/event-packs.ts";
 import { threadInScope } from "./checkpoint-rows.ts";
 import type { Connection } from "./connection.ts";
-import { type PackRow, unpack } from "./event-rows.ts";
 
 const SELECT = "select epoch, n, at, run_id, data from run_events where thread = ?1 and (epoch, n) > (?2, ?3) ";
 const PACKS = 32;
@@ -46,22 +46,41 @@ export function sqliteEvents(connection: Connection): EventRepository {
       .all<PackRow>(thread, seen.epoch, seen.n, span.last, span.run_id);
   }
 
+  function rowsOf(thread: number, span: Span, wanted: Parameters<typeof unpack>[1]): EventRow[] {
+    const rows: EventRow[] = [];
+    let seen: Place | undefined = beforeFirst(thread, span, wanted.after);
+    while (seen !== undefined && rows.length < wanted.limit) {
+      const page = packs(thread, span, seen);
+      for (const pack of page) unpack(pack, wanted, rows);
+      seen = page.length === PACKS ? page[page.length - 1] : undefined;
+    }
+    return rows;
+  }
+
+  function newsOf(run: { thread_id: string; run_id: string; after: Place }, limit: number): RunNews {
+    const { run_id, after } = run;
+    const row = connection
+      .sql(
+        "select r.thread, r.ended_at is not null as over, r.first_epoch as first, r.epoch as last from runs r " +
+          "join threads t on t.id = r.thread where r.run_id = ? and t.thread_id = ?",
+      )
+      .get<{ thread: number; over: number; first: number; last: number }>(run_id, run.thread_id);
+    if (row === undefined) return { run_id, over: true, rows: [], more: false };
+    const { thread, over, first, last } = row;
+    const rows = rowsOf(thread, { run_id, first, last }, { after, modes: undefined, limit: limit + 1 });
+    return { run_id, over: over === 1, rows: rows.slice(0, limit), more: rows.length > limit };
+  }
+
   return {
     read: async (scope, query) =>
       connection.read(() => {
-        const rows: EventRow[] = [];
         const thread = threadInScope(connection, scope, query.thread_id);
         const span = thread === undefined ? undefined : spanOf(thread, query.run_id);
-        if (thread === undefined || span === undefined) return rows;
-        const { modes, limit } = query;
-        const after = query.after ?? { epoch: -1, n: -1 };
-        let seen: Place | undefined = beforeFirst(thread, span, after);
-        while (seen !== undefined && rows.length < limit) {
-          const page = packs(thread, span, seen);
-          for (const pack of page) unpack(pack, { after, modes, limit }, rows);
-          seen = page.length === PACKS ? page[page.length - 1] : undefined;
-        }
-        return rows;
+        if (thread === undefined || span === undefined) return [];
+        const { after = { epoch: -1, n: -1 }, modes, limit } = query;
+        return rowsOf(thread, span, { after, modes, limit });
       }),
+
+    news: async (runs, limit) => connection.read(() => runs.map((run) => newsOf(run, limit))),
   };
 }

@@ -1,4 +1,5 @@
 import { RuntimeError } from "#core/errors";
+import type { Fence } from "#core/runs/fence";
 import type { RunFailure } from "#core/runs/repository";
 import type { RunStatus } from "#schemas/runs";
 import type { ThreadStatus } from "#schemas/threads";
@@ -34,7 +35,7 @@ export function freeLane(connection: Connection, thread: number, bump: 0 | 1 = 0
   connection
     .sql(
       "update lanes set active = null, active_seq = null, worker = null, writer_since = null, epoch = epoch + ?, " +
-        "head_seq = null, head_at = null, head_retry = 0, head_graph = null, ready = 0 where thread = ?",
+        "head_seq = null, head_at = null, head_retry = 0, head_vt = null, head_graph = null, ready = 0 where thread = ?",
     )
     .run(bump, thread);
   return promote(connection, thread);
@@ -57,12 +58,25 @@ export function isHeld(connection: Connection, thread: number): boolean {
   return lane !== undefined;
 }
 
+/** Whether the fence is that of the lane's present holder. */
+export function isHolder(connection: Connection, fence: Fence): boolean {
+  const lane = connection
+    .sql(
+      "select 1 from threads t join lanes l on l.thread = t.id where t.thread_id = ? and l.active = ? and l.epoch = ?",
+    )
+    .get(fence.threadId, fence.runId, fence.epoch);
+  return lane !== undefined;
+}
+
 interface Head {
   seq: number;
   run_at: number;
   not_before: number | null;
   attempt: number;
   graph_id: string;
+  priority: number;
+  /** Place among the heads of other threads: creation time, later for a tenant that is ahead of its share. */
+  vt: number;
 }
 
 /**
@@ -73,14 +87,14 @@ interface Head {
 export function promote(connection: Connection, thread: number): boolean {
   const next = connection
     .sql(
-      "select seq, run_at, not_before, attempt, graph_id from runs where thread = ? and status = 'pending' " +
+      "select seq, run_at, not_before, attempt, graph_id, priority, vt from runs where thread = ? and status = 'pending' " +
         "order by run_at, seq limit 1",
     )
     .get<Head>(thread);
   if (next === undefined) {
     connection
       .sql(
-        "update lanes set head_seq = null, head_at = null, head_retry = 0, head_graph = null, ready = 0 " +
+        "update lanes set head_seq = null, head_at = null, head_retry = 0, head_vt = null, head_graph = null, ready = 0 " +
           "where thread = ? and head_seq is not null",
       )
       .run(thread);
@@ -94,8 +108,11 @@ export function setHead(connection: Connection, thread: number, head: Head): voi
   const at = Math.max(head.run_at, head.not_before ?? 0);
   const ready = at <= connection.now() ? 1 : 0;
   connection
-    .sql("update lanes set head_seq = ?, head_at = ?, head_retry = ?, head_graph = ?, ready = ? where thread = ?")
-    .run(head.seq, at, head.attempt > 0 ? 1 : 0, head.graph_id, ready, thread);
+    .sql(
+      "update lanes set head_seq = ?, head_at = ?, head_retry = ?, head_pri = ?, head_vt = ?, head_graph = ?, ready = ? " +
+        "where thread = ?",
+    )
+    .run(head.seq, at, head.attempt > 0 ? 1 : 0, head.priority, head.vt, head.graph_id, ready, thread);
 }
 
 /** Whether `ripen` would change anything; a look at one index entry. */

@@ -1,10 +1,10 @@
 import type { LaneRepository } from "#core/runs/repository";
 import type { ThreadStatus } from "#schemas/threads";
+import { allowed } from "../common/json-filters.ts";
+import { parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { insertEvents } from "./event-rows.ts";
-import { allowed } from "./json-filters.ts";
 import { freeLane, setThreadStatus } from "./lane-state.ts";
-import { parseObject } from "./rows.ts";
 import { loadThread } from "./thread-rows.ts";
 import { isUnfinished, writeState } from "./thread-state.ts";
 

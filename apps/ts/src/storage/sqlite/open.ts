@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { NO_SIGNALS } from "#core/signals";
 import { type Storage, StorageError } from "#core/storage";
 import { openSqlite, SQLITE, type SqliteDatabase, sqliteErrorCode } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
@@ -14,6 +15,8 @@ import { sqliteRetention } from "./retention.ts";
 import { sqliteRuns } from "./runs.ts";
 import { sqliteStore } from "./store.ts";
 import { sqliteThreads } from "./threads.ts";
+import { sqliteTotals } from "./totals.ts";
+import { LiveWorkers, sqliteKeeper, sqliteWorkers } from "./workers.ts";
 
 export interface SqliteOptions {
   /** Created when missing; holds fractal.db with its WAL, and the lock. */
@@ -72,16 +75,22 @@ function checkFile(db: SqliteDatabase, path: string): void {
 
 function storageOver(connection: Connection, held: { path: string; lock: DirectoryLock }): Storage {
   let open = true;
+  const workers = new LiveWorkers();
   return {
     description: `sqlite ${held.path}`,
     assistants: sqliteAssistants(connection),
     threads: sqliteThreads(connection),
-    runs: sqliteRuns(connection),
+    runs: sqliteRuns(connection, workers),
     lanes: sqliteLanes(connection),
     checkpoints: sqliteCheckpoints(connection),
     events: sqliteEvents(connection),
     store: sqliteStore(connection),
     retention: sqliteRetention(connection),
+    workers: sqliteWorkers(connection, workers),
+    keeper: sqliteKeeper(workers),
+    signals: NO_SIGNALS,
+    shared: false,
+    totals: async () => connection.read(() => sqliteTotals(connection)),
     ping: async () => {
       await connection.read(() => connection.sql("select 1 as alive").get());
     },

@@ -1,6 +1,6 @@
 import type { Page } from "#schemas/common";
+import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import type { Conditions } from "./json-filters.ts";
 
 /** Rows looked at per step when a filter has to be checked outside SQL. */
 const STEP = 500;

@@ -1,22 +1,22 @@
 import type { Fence } from "#core/runs/fence";
 import type { ClaimRequest, RunRecord } from "#core/runs/repository";
+import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { hasRipe, ripen } from "./lane-state.ts";
-import { type RunRow, SELECT_RUN, toRun } from "./rows.ts";
 
-/** `RunRepository.claim`, inside a transaction. */
+/** `RunRepository.claim`, inside a transaction; the worker may claim. */
 export function claimRuns(connection: Connection, request: ClaimRequest): RunRecord[] {
   if (hasRipe(connection)) ripen(connection);
   const heads = connection
     .sql(
       "select thread, head_seq from lanes where ready = 1 and head_graph in (select value from json_each(?)) " +
-        "order by head_retry desc, head_seq limit ?",
+        "order by head_retry desc, head_pri desc, head_vt, head_seq limit ?",
     )
     .all<{ thread: number; head_seq: number }>(JSON.stringify(request.graphs), request.slots);
   return heads.map((head) => take(connection, request.worker_id, head));
 }
 
-/** `RunRepository.claimRun`, inside a transaction. */
+/** `RunRepository.claimRun`, inside a transaction; the worker may claim. */
 export function claimRun(connection: Connection, request: ClaimRequest, runId: string): RunRecord | undefined {
   if (hasRipe(connection)) ripen(connection);
   const head = connection
@@ -36,7 +36,7 @@ function take(connection: Connection, worker: string, head: { thread: number; he
   const lane = connection
     .sql(
       "update lanes set epoch = epoch + 1, active = ?, active_seq = ?, worker = ?, head_seq = null, head_at = null, " +
-        "head_retry = 0, head_graph = null, ready = 0 where thread = ? returning epoch",
+        "head_retry = 0, head_vt = null, head_graph = null, ready = 0 where thread = ? returning epoch",
     )
     .get<{ epoch: number }>(row.run_id, row.seq, worker, head.thread) as { epoch: number };
   const firstEpoch = row.first_epoch === 0 ? lane.epoch : row.first_epoch;
@@ -75,12 +75,4 @@ export function heldRun(connection: Connection, fence: Fence): RunRow | undefine
         "where t.thread_id = ? and l.active = ? and l.epoch = ?",
     )
     .get<RunRow>(fence.threadId, fence.runId, fence.epoch);
-}
-
-/** `RunRepository.setBase`, inside a transaction. */
-export function setBase(connection: Connection, fence: Fence, checkpointId: string | null): boolean {
-  const row = heldRun(connection, fence);
-  if (row === undefined) return false;
-  connection.sql("update runs set base_checkpoint_id = ? where seq = ?").run(checkpointId, row.seq);
-  return true;
 }

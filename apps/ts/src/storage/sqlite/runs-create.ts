@@ -1,11 +1,12 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { CreateOutcome, NewRun } from "#core/runs/repository";
+import { allowed } from "../common/json-filters.ts";
+import { iso, parseObject, type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { allowed } from "./json-filters.ts";
 import { endRun, type LaneRow, promote, setHead, settle } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
-import { iso, parseObject, type RunRow, SELECT_RUN, toRun } from "./rows.ts";
+import { ttlOf } from "./thread-rows.ts";
 
 interface ThreadLane {
   thread: number;
@@ -24,7 +25,7 @@ interface ThreadLane {
   head_retry: number | null;
 }
 
-/** `RunRepository.create`, inside a transaction. */
+/** `RunRepository.create` without the claim, inside a transaction. */
 export function createRun(connection: Connection, scope: AuthScope, run: NewRun): CreateOutcome {
   const earlier = run.idempotency_key === null ? undefined : replayed(connection, scope, run.idempotency_key);
   if (earlier !== undefined) return { kind: "replayed", run: toRun(earlier) };
@@ -34,7 +35,7 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
     if (run.if_not_exists === "reject") return { kind: "no_thread" };
     const thread = insertThread(connection, scope, run);
     const record = insertRun(connection, scope, { run: layered(run, "{}"), thread, lane: undefined });
-    return { kind: "created", run: record, cancelled: [], ended: [], removed: [] };
+    return { kind: "created", run: record, claimed: false, ...NOBODY };
   }
   if (found.tenant !== scope.tenant || found.owner !== scope.owner || !allowed(scope, found.metadata)) {
     return { kind: "no_thread" };
@@ -49,7 +50,7 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
   const record = insertRun(connection, scope, { run: layered(run, found.metadata), thread: found.thread, lane });
   // A delayed run in place of the ones that kept the thread busy.
   if (displaced !== NOBODY && run.after_seconds > 0) settle(connection, found.thread);
-  return { kind: "created", run: record, ...displaced };
+  return { kind: "created", run: record, claimed: false, ...displaced };
 }
 
 /** The run with its whole metadata: base < thread < its own. */
@@ -126,8 +127,8 @@ function applyStrategy(connection: Connection, run: NewRun, found: ThreadLane): 
 export function signalCancel(connection: Connection, seq: number, action: "interrupt" | "rollback"): void {
   connection
     .sql(
-      "update runs set cancel_action = case when cancel_action = 'rollback' then 'rollback' else ? end, updated_at = ? " +
-        "where seq = ? and status = 'running'",
+      "update runs set cancel_action = case when cancel_action = 'rollback' then 'rollback' else ?1 end, " +
+        "cancel_at = coalesce(cancel_at, ?2), updated_at = ?2 where seq = ?3 and status = 'running'",
     )
     .run(action, connection.now(), seq);
 }
@@ -135,10 +136,11 @@ export function signalCancel(connection: Connection, seq: number, action: "inter
 function insertThread(connection: Connection, scope: AuthScope, run: NewRun): number {
   const now = connection.now();
   const metadata = { ...run.thread_metadata, graph_id: run.graph_id, assistant_id: run.assistant_id };
+  const { strategy, minutes, expiresAt } = ttlOf(run.thread_ttl, now);
   const row = connection
     .sql(
-      "insert into threads (thread_id, tenant, owner, hidden, status, bound, state_updated_at, created_at, updated_at, metadata) " +
-        "values (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) returning id",
+      "insert into threads (thread_id, tenant, owner, hidden, status, bound, ttl_strategy, ttl_minutes, expires_at, " +
+        "state_updated_at, created_at, updated_at, metadata) values (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?) returning id",
     )
     .get<{ id: number }>(
       run.thread_id,
@@ -146,6 +148,9 @@ function insertThread(connection: Connection, scope: AuthScope, run: NewRun): nu
       scope.owner,
       run.stateless ? 1 : 0,
       run.after_seconds > 0 ? "idle" : "busy",
+      strategy,
+      minutes,
+      expiresAt,
       now,
       now,
       now,
@@ -176,11 +181,13 @@ function insertRun(
   const { run, thread, lane } = target;
   const now = connection.now();
   const runAt = now + Math.round(run.after_seconds * 1000);
+  const priority = run.priority ?? 0;
+  const vt = now + Math.round(run.ahead_ms ?? 0);
   const inserted = connection
     .sql(
       "insert into runs (run_id, thread, tenant, owner, assistant_id, graph_id, revision, status, multitask_strategy, " +
-        "durability, on_completion, stateless, logged, run_at, max_attempts, idempotency_key, created_at, updated_at, metadata) " +
-        "values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (run_id) do nothing returning seq",
+        "durability, on_completion, stateless, logged, priority, vt, run_at, max_attempts, idempotency_key, created_at, " +
+        "updated_at, metadata) values (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (run_id) do nothing returning seq",
     )
     .get<{ seq: number }>(
       run.run_id,
@@ -195,6 +202,8 @@ function insertRun(
       run.on_completion,
       run.stateless ? 1 : 0,
       run.logged ? 1 : 0,
+      priority,
+      vt,
       runAt,
       run.max_attempts,
       run.idempotency_key,
@@ -205,7 +214,8 @@ function insertRun(
   if (inserted === undefined) throw new RuntimeError("conflict", `Run ${run.run_id} already exists`);
   const { seq } = inserted;
   connection.sql("insert into run_kwargs (seq, kwargs) values (?, ?)").run(seq, JSON.stringify(run.kwargs));
-  queue(connection, { thread, lane }, { seq, run_at: runAt, not_before: null, attempt: 0, graph_id: run.graph_id });
+  const head = { seq, run_at: runAt, not_before: null, attempt: 0, graph_id: run.graph_id, priority, vt };
+  queue(connection, { thread, lane }, head);
   return recordOf(scope, run, { seq, now, runAt });
 }
 
@@ -219,8 +229,11 @@ function queue(
   if (lane === undefined) {
     const ready = head.run_at <= connection.now() ? 1 : 0;
     connection
-      .sql("insert into lanes (thread, epoch, head_seq, head_at, head_graph, ready) values (?, 0, ?, ?, ?, ?)")
-      .run(thread, head.seq, head.run_at, head.graph_id, ready);
+      .sql(
+        "insert into lanes (thread, epoch, head_seq, head_at, head_pri, head_vt, head_graph, ready) " +
+          "values (?, 0, ?, ?, ?, ?, ?, ?)",
+      )
+      .run(thread, head.seq, head.run_at, head.priority, head.vt, head.graph_id, ready);
     return;
   }
   if (lane.active !== null) return;
@@ -253,7 +266,6 @@ function recordOf(scope: AuthScope, run: NewRun, at: { seq: number; now: number;
     epoch: 0,
     first_epoch: 0,
     cancel_action: null,
-    base_checkpoint_id: null,
     durability: run.durability,
     stateless: run.stateless,
     on_completion: run.on_completion,

@@ -1,11 +1,11 @@
 import type { Fence } from "#core/runs/fence";
 import type { FinishResult, RunOutcome } from "#core/runs/repository";
 import type { ThreadStatus } from "#schemas/threads";
+import { type RunRow, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { insertEvents } from "./event-rows.ts";
 import { endRun, freeLane, settle } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
-import { type RunRow, toRun } from "./rows.ts";
 import { heldRun } from "./runs-claim.ts";
 import { isUnfinished, writeState } from "./thread-state.ts";
 

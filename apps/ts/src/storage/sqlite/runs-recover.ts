@@ -1,8 +1,8 @@
 import type { Fence } from "#core/runs/fence";
-import type { RunFailure, SweptRun } from "#core/runs/repository";
+import type { RunFailure, SweepLimits, SweptRun } from "#core/runs/repository";
+import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { freeLane, freeWriters, setThreadStatus } from "./lane-state.ts";
-import { type RunRow, SELECT_RUN, toRun } from "./rows.ts";
 import { heldRun } from "./runs-claim.ts";
 import { closeRun, rollbackRun } from "./runs-finish.ts";
 
@@ -15,15 +15,17 @@ function backoffSeconds(attempt: number): number {
   return Math.min(MAX_BACKOFF_S, 2 ** Math.max(0, attempt - 1) - 1);
 }
 
-/** `RunRepository.sweep`, inside a transaction. */
-export function sweepRuns(connection: Connection, alive: readonly string[]): SweptRun[] {
-  freeWriters(connection, connection.now() - WRITER_TTL_MS);
+/** `RunRepository.sweep`, inside a transaction. `live`: workers that are there. */
+export function sweepRuns(connection: Connection, live: readonly string[], limits: SweepLimits): SweptRun[] {
+  const now = connection.now();
+  freeWriters(connection, now - WRITER_TTL_MS);
+  const deafSince = limits.cancelGraceMs === undefined ? null : now - limits.cancelGraceMs;
   const lost = connection
     .sql(
       `${SELECT_RUN}join lanes l on l.thread = r.thread and l.active_seq = r.seq where r.status = 'running' ` +
-        "and l.worker not in (select value from json_each(?)) order by r.seq",
+        "and (l.worker not in (select value from json_each(?)) or r.cancel_at <= ?) order by r.seq limit ?",
     )
-    .all<RunRow>(JSON.stringify(alive));
+    .all<RunRow>(JSON.stringify(live), deafSince, limits.batch ?? -1);
   return lost.map((row) => takeBackLane(connection, row, exhausted(row, undefined)));
 }
 
@@ -49,7 +51,7 @@ export function releaseRun(connection: Connection, fence: Fence): boolean {
 }
 
 /** The lane is taken from its holder: the run ends as it was asked to, or waits for its next attempt, or gives up. */
-function takeBackLane(connection: Connection, row: RunRow, giveUp: RunFailure): SweptRun {
+export function takeBackLane(connection: Connection, row: RunRow, giveUp: RunFailure): SweptRun {
   if (row.cancel_action !== null) return endByCancel(connection, row, row.cancel_action);
   if (row.attempt >= row.max_attempts) {
     closeRun(connection, row, { ending: { status: "error", error: giveUp }, scope: undefined, bump: 1 });
@@ -83,7 +85,7 @@ function requeue(
   setThreadStatus(connection, row.thread, "busy");
 }
 
-function exhausted(row: RunRow, failure: RunFailure | undefined): RunFailure {
+export function exhausted(row: RunRow, failure: RunFailure | undefined): RunFailure {
   const last = failure === undefined ? "its worker was lost" : `${failure.error}: ${failure.message}`;
   const message = `The run was given up after ${row.attempt} of ${row.max_attempts} attempts; the last one failed: ${last}`;
   return { error: "RunAttemptsExhausted", message };

@@ -1,22 +1,26 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
-import type { RunRepository } from "#core/runs/repository";
+import type { ClaimRequest, CreateOutcome, RunRepository } from "#core/runs/repository";
+import { allowed } from "../common/json-filters.ts";
+import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { allowed } from "./json-filters.ts";
 import { endRun, promote, settle } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
-import { type RunRow, SELECT_RUN, toRun } from "./rows.ts";
-import { claimRun, claimRuns, nextDueIn, setBase } from "./runs-claim.ts";
+import { createAudit } from "./runs-audit.ts";
+import { claimRun, claimRuns, nextDueIn } from "./runs-claim.ts";
 import { createRun, signalCancel } from "./runs-create.ts";
 import { finishRun, leaveStateless, STATELESS_GRACE_MS } from "./runs-finish.ts";
 import { evictRun, releaseRun, retryRun, sweepRuns } from "./runs-recover.ts";
+import type { LiveWorkers } from "./workers.ts";
 
 type Row = RunRow & { thread_metadata: string };
 
 /** With the metadata of the thread, which the caller's conditions are about. */
 const SELECT_SEEN = SELECT_RUN.replace(" from runs r", ", t.metadata as thread_metadata from runs r");
 
-export function sqliteRuns(connection: Connection): RunRepository {
+export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRepository {
+  const audit = createAudit(connection);
+
   function seen(scope: AuthScope, runId: string): Row | undefined {
     const row = connection
       .sql(`${SELECT_SEEN}where r.run_id = ? and r.tenant = ? and r.owner = ?`)
@@ -25,15 +29,30 @@ export function sqliteRuns(connection: Connection): RunRepository {
   }
 
   return {
-    create: async (scope, run) => connection.write(() => createRun(connection, scope, run)),
-    claim: async (request) => (request.slots <= 0 ? [] : connection.write(() => claimRuns(connection, request))),
-    claimRun: async (request, runId) => connection.write(() => claimRun(connection, request, runId)),
+    create: async (scope, run, claim) =>
+      connection.write(() => {
+        const outcome = createRun(connection, scope, run);
+        return claim === undefined ? outcome : claimCreated(outcome, claim);
+      }),
+    claim: async (request) =>
+      request.slots > 0 && workers.mayClaim(request.worker_id)
+        ? connection.write(() => claimRuns(connection, request))
+        : [],
+    claimRun: async (request, runId) =>
+      workers.mayClaim(request.worker_id) ? connection.write(() => claimRun(connection, request, runId)) : undefined,
+    held: async (workerId) =>
+      connection.read(() =>
+        connection
+          .sql(`${SELECT_RUN}join lanes l on l.thread = r.thread and l.active_seq = r.seq where l.worker = ?`)
+          .all<RunRow>(workerId)
+          .map(toRun),
+      ),
     nextDueIn: async () => connection.read(() => nextDueIn(connection)),
-    setBase: async (fence, checkpointId) => connection.write(() => setBase(connection, fence, checkpointId)),
     finish: async (fence, outcome) => connection.write(() => finishRun(connection, fence, outcome)),
     release: async (fence) => connection.write(() => releaseRun(connection, fence)),
     retry: async (fence, failure) => connection.write(() => retryRun(connection, fence, failure)),
-    sweep: async (alive) => connection.write(() => sweepRuns(connection, alive)),
+    sweep: async (limits = {}) => connection.write(() => sweepRuns(connection, workers.ids(), limits)),
+    audit: async () => connection.write(audit),
     evict: async (fence) => connection.write(() => evictRun(connection, fence)),
 
     cancel: async (scope, target, action) =>
@@ -102,9 +121,27 @@ export function sqliteRuns(connection: Connection): RunRepository {
         const count = (status: "pending" | "running") =>
           connection.sql(`select count(*) as total from runs where status = '${status}'`).get<{ total: number }>()
             ?.total ?? 0;
-        return { pending: count("pending"), running: count("running") };
+        return { pending: count("pending"), running: count("running"), ...ready() };
       }),
   };
+
+  function claimCreated(outcome: CreateOutcome, request: ClaimRequest): CreateOutcome {
+    if (outcome.kind !== "created" || !workers.mayClaim(request.worker_id)) return outcome;
+    const run = claimRun(connection, request, outcome.run.run_id);
+    return run === undefined ? outcome : { ...outcome, run, claimed: true };
+  }
+
+  /** Heads whose time has come, noticed (`ready`) or not: a lane that is held has no head. */
+  function ready(): { ready: number; oldest_ms: number } {
+    const now = connection.now();
+    const found = connection
+      .sql(
+        "select count(*) as ready, min(head_at) as oldest from (select head_at from lanes where ready = 1 union all " +
+          "select head_at from lanes where ready = 0 and head_seq is not null and head_at <= ?)",
+      )
+      .get<{ ready: number; oldest: number | null }>(now);
+    return { ready: found?.ready ?? 0, oldest_ms: found?.oldest == null ? 0 : Math.max(0, now - found.oldest) };
+  }
 
   /** Ends a pending run at once: interrupted, or deleted. The rest of its lane moves up. */
   function endPending(row: RunRow, action: "interrupt" | "rollback"): void {

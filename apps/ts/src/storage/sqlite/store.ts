@@ -1,11 +1,14 @@
-import { RuntimeError } from "#core/errors";
+import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
 import type { StoreItem, StoreQuery, StoreRepository } from "#core/store/repository";
 import type { JsonObject } from "#schemas/common";
+import { passes } from "../common/json-filters.ts";
+import { iso, parseObject } from "../common/run-rows.ts";
+import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { type Conditions, passes } from "./json-filters.ts";
+import { isHolder } from "./lane-state.ts";
 import { pageOf } from "./pages.ts";
-import { iso, parseObject } from "./rows.ts";
 
 interface Row {
   id: number;
@@ -30,9 +33,16 @@ export function sqliteStore(connection: Connection): StoreRepository {
     return row !== undefined && admitted(scope, toItem(row)) ? row : undefined;
   }
 
+  /** What a run puts after it has lost its lane is refused. */
+  function mustHold(fence: Fence | undefined): void {
+    if (fence === undefined || isHolder(connection, fence)) return;
+    throw new LeaseLostError(fence.threadId, fence.runId);
+  }
+
   return {
-    put: async (scope, item) =>
+    put: async (scope, item, fence) =>
       connection.write(() => {
+        mustHold(fence);
         if (item.namespace.length === 0) throw new RuntimeError("bad_request", "Namespace cannot be empty");
         const now = connection.now();
         const at = iso(now);
@@ -67,9 +77,10 @@ export function sqliteStore(connection: Connection): StoreRepository {
         return row && toItem(row);
       }),
 
-    remove: async (scope, namespace, key) =>
+    remove: async (scope, item, fence) =>
       connection.write(() => {
-        const row = seen(scope, namespace, key);
+        mustHold(fence);
+        const row = seen(scope, item.namespace, item.key);
         if (row !== undefined) connection.sql("delete from store_items where id = ?").run(row.id);
       }),
 

@@ -1,9 +1,9 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Thread } from "#schemas/threads";
+import { parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { isHeld, restingStatus } from "./lane-state.ts";
-import { parseObject } from "./rows.ts";
 import { loadThread } from "./thread-rows.ts";
 
 /**
@@ -49,6 +49,8 @@ export function copyThread(
     );
   if (created === undefined) throw new RuntimeError("conflict", `Thread ${newId} already exists`);
   for (const copy of COPIES) connection.sql(copy).run(source.id, created.id);
+  // Its first run is not the first to write to it, and must not think so.
+  connection.sql("insert into lanes (thread, epoch) values (?, 1)").run(created.id);
   const status = restingStatus(connection, created.id);
   connection.sql("update threads set status = ? where id = ?").run(status, created.id);
   return loadThread(connection, created.id);

@@ -1,8 +1,8 @@
 import type { JsonObject } from "#schemas/common";
-import { inlineChannels } from "./checkpoint-codec.ts";
+import { inlineChannels } from "../common/inline-values.ts";
+import { parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { markGarbage } from "./purge.ts";
-import { parseObject } from "./rows.ts";
 
 interface Row {
   id: number;

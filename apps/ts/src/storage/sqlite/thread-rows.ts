@@ -1,7 +1,8 @@
+import type { NewThread } from "#core/threads/repository";
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
+import { iso, parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { iso, parseObject } from "./rows.ts";
 
 interface ThreadRow {
   thread_id: string;
@@ -58,4 +59,10 @@ function mergeInterrupts(texts: string): Record<string, Interrupt[]> {
     Object.assign(merged, JSON.parse(text) as Record<string, Interrupt[]>);
   }
   return merged;
+}
+
+/** As columns; all null for a thread that lives for ever. */
+export function ttlOf(ttl: NewThread["ttl"], now: number) {
+  if (ttl === undefined) return { strategy: null, minutes: null, expiresAt: null };
+  return { strategy: ttl.strategy, minutes: ttl.ttl_minutes, expiresAt: now + Math.round(ttl.ttl_minutes * 60_000) };
 }

@@ -1,6 +1,6 @@
 import type { RunOutcome } from "#core/runs/repository";
+import { withoutNul } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { withoutNul } from "./rows.ts";
 
 export type ScopeState = NonNullable<RunOutcome["state"]>;
 

@@ -1,14 +1,16 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadRepository } from "#core/threads/repository";
+import type { Thread } from "#schemas/threads";
+import { allowed, contains, passes } from "../common/json-filters.ts";
+import { parseObject } from "../common/run-rows.ts";
+import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { allowed, type Conditions, contains, passes, prefilter } from "./json-filters.ts";
 import { isHeld, ripenForRead } from "./lane-state.ts";
 import { countOf, pageOf, type Scan } from "./pages.ts";
 import { purgeThread } from "./purge.ts";
-import { parseObject } from "./rows.ts";
 import { copyThread } from "./thread-copy.ts";
 import { pruneThread } from "./thread-prune.ts";
-import { loadThread } from "./thread-rows.ts";
+import { loadThread, ttlOf } from "./thread-rows.ts";
 
 interface Row {
   id: number;
@@ -150,16 +152,16 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
   };
 }
 
-function insertThread(connection: Connection, scope: AuthScope, thread: NewThread): boolean {
+function insertThread(connection: Connection, scope: AuthScope, thread: NewThread): Thread | undefined {
   const now = connection.now();
   const { strategy, minutes, expiresAt } = ttlOf(thread.ttl, now);
   const inserted = connection
     .sql(
       "insert into threads (thread_id, tenant, owner, hidden, status, bound, ttl_strategy, ttl_minutes, expires_at, " +
         "state_updated_at, created_at, updated_at, metadata) values (?, ?, ?, 0, 'idle', 0, ?, ?, ?, ?, ?, ?, ?) " +
-        "on conflict (thread_id) do nothing",
+        "on conflict (thread_id) do nothing returning id",
     )
-    .run(
+    .get<{ id: number }>(
       thread.thread_id,
       scope.tenant,
       scope.owner,
@@ -171,12 +173,7 @@ function insertThread(connection: Connection, scope: AuthScope, thread: NewThrea
       now,
       JSON.stringify(thread.metadata),
     );
-  return inserted === 1;
-}
-
-function ttlOf(ttl: NewThread["ttl"], now: number) {
-  if (ttl === undefined) return { strategy: null, minutes: null, expiresAt: null };
-  return { strategy: ttl.strategy, minutes: ttl.ttl_minutes, expiresAt: now + Math.round(ttl.ttl_minutes * 60_000) };
+  return inserted && loadThread(connection, inserted.id);
 }
 
 function matches(scope: AuthScope, filter: ThreadFilter, row: ScanRow): boolean {

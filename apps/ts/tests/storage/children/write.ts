@@ -1,12 +1,13 @@
 import { ANONYMOUS } from "#core/identity/scope";
 import { openSqliteStorage } from "#storage/sqlite/open";
-import { checkpoint, fenceOf, json, newRun, put, WORKER, write, writes } from "../../contract/harness.ts";
+import { checkpoint, enlist, fenceOf, json, newRun, put, WORKER, write, writes } from "../../contract/harness.ts";
 
 /**
  * Creates runs and commits batches until killed; every line printed acknowledges what it names. A batch is three writes
  * that must be there together or not at all.
  */
 const storage = await openSqliteStorage({ dataDir: process.argv[2] as string });
+await enlist({ storage }, WORKER.worker_id);
 for (;;) {
   const created = await storage.runs.create(ANONYMOUS, newRun(crypto.randomUUID()));
   if (created.kind !== "created") throw new Error(created.kind);

@@ -80,10 +80,12 @@ create table lanes (
   head_seq integer,
   head_at integer,
   head_retry integer not null default 0,
+  head_pri integer not null default 0,
+  head_vt integer,
   head_graph text,
   ready integer not null default 0
 ) strict;
-create index lanes_ready on lanes (head_retry desc, head_seq, head_graph) where ready = 1;
+create index lanes_ready on lanes (head_retry desc, head_pri desc, head_vt, head_seq, head_graph) where ready = 1;
 create index lanes_waiting on lanes (head_at) where ready = 0 and head_seq is not null;
 create index lanes_written on lanes (writer_since) where writer_since is not null;
 
@@ -102,6 +104,8 @@ create table runs (
   on_completion text not null,
   stateless integer not null,
   logged integer not null,
+  priority integer not null,
+  vt integer not null,
   run_at integer not null,
   not_before integer,
   attempt integer not null default 0,
@@ -109,7 +113,7 @@ create table runs (
   epoch integer not null default 0,
   first_epoch integer not null default 0,
   cancel_action text,
-  base_checkpoint_id text,
+  cancel_at integer,
   idempotency_key text,
   created_at integer not null,
   updated_at integer not null,

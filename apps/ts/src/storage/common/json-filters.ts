@@ -1,5 +1,4 @@
 import type { AuthScope } from "#core/identity/scope";
-import type { SqliteValue } from "#platform/sqlite";
 import type { JsonObject } from "#schemas/common";
 
 /** JSONB containment (Postgres `a @> b`) for parsed JSON: every part of `b` is found at the same place in `a`. */
@@ -11,7 +10,7 @@ export function contains(a: unknown, b: unknown): boolean {
   return a === b;
 }
 
-function isObject(value: unknown): value is JsonObject {
+export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
@@ -30,39 +29,6 @@ export function passes(filters: AuthScope["filters"], metadata: JsonObject): boo
 /** A row's metadata as stored, against the scope; parses only where there is something to check. */
 export function allowed(scope: AuthScope, metadata: string): boolean {
   return scope.filters === undefined || passes(scope.filters, JSON.parse(metadata) as JsonObject);
-}
-
-/**
- * Texts that must occur in the JSON of an object that contains `filter`. Everything stored is written by JSON.stringify,
- * so a member with a scalar value stands there exactly as it would be written alone. Necessary, not sufficient: the
- * rows that pass are then checked with `contains`, and most of the others are never parsed.
- */
-export function fragments(filter: unknown): string[] {
-  if (Array.isArray(filter))
-    return filter.flatMap((part) => (isScalar(part) ? [JSON.stringify(part)] : fragments(part)));
-  if (!isObject(filter)) return [];
-  return Object.entries(filter).flatMap(([key, value]) => {
-    const name = `${JSON.stringify(key)}:`;
-    return isScalar(value) ? [name + JSON.stringify(value)] : [name, ...fragments(value)];
-  });
-}
-
-function isScalar(value: unknown): boolean {
-  return value === null || ["string", "number", "boolean"].includes(typeof value);
-}
-
-/** Conditions of a WHERE clause: constant texts with their parameters. */
-export interface Conditions {
-  sql: string[];
-  params: SqliteValue[];
-}
-
-/** Adds the necessary texts of `filter` on a column; at most 8, the exact check follows anyway. */
-export function prefilter(where: Conditions, column: string, filter: unknown): void {
-  for (const fragment of fragments(filter).slice(0, 8)) {
-    where.sql.push(`instr(${column}, ?) > 0`);
-    where.params.push(fragment);
-  }
 }
 
 /** The scope's conditions that are plain equalities, as containment. */

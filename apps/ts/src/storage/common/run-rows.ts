@@ -37,7 +37,6 @@ export interface RunRow {
   epoch: number;
   first_epoch: number;
   cancel_action: RunRecord["cancel_action"];
-  base_checkpoint_id: string | null;
   created_at: number;
   updated_at: number;
   started_at: number | null;
@@ -51,14 +50,14 @@ export interface RunRow {
 export const SELECT_RUN =
   "select r.seq, r.run_id, r.thread, t.thread_id, r.tenant, r.owner, r.assistant_id, r.graph_id, r.revision, r.status, " +
   "r.multitask_strategy, r.durability, r.on_completion, r.stateless, r.logged, r.run_at, r.not_before, r.attempt, " +
-  "r.max_attempts, r.epoch, r.first_epoch, r.cancel_action, r.base_checkpoint_id, r.created_at, r.updated_at, " +
+  "r.max_attempts, r.epoch, r.first_epoch, r.cancel_action, r.created_at, r.updated_at, " +
   "r.started_at, r.ended_at, r.metadata, r.error, k.kwargs " +
   "from runs r join threads t on t.id = r.thread join run_kwargs k on k.seq = r.seq ";
 
 /** Above this many characters the kwargs of a run are parsed when somebody reads them, not on every status change. */
 const LAZY_ABOVE = 8192;
 
-export function toRun(row: RunRow): RunRecord {
+export function toRun(row: Omit<RunRow, "thread">): RunRecord {
   const run: RunRecord = {
     run_id: row.run_id,
     thread_id: row.thread_id,
@@ -81,7 +80,6 @@ export function toRun(row: RunRow): RunRecord {
     epoch: row.epoch,
     first_epoch: row.first_epoch,
     cancel_action: row.cancel_action,
-    base_checkpoint_id: row.base_checkpoint_id,
     durability: row.durability,
     stateless: row.stateless === 1,
     on_completion: row.on_completion,

@@ -1,0 +1,19 @@
+import type { RunStatus } from "#schemas/runs";
+
+/** What happens to runs in this process, for whoever counts. Calls are cheap and never throw. Times in seconds. */
+export interface RunObserver {
+  /** A run was claimed; `waited`: since it was due; `attempt`: from 1. */
+  claimed(run: { graph_id: string; waited: number; attempt: number }): void;
+  /** First event of a streamed run reached its readers; since the run was created. */
+  firstEvent(run: { graph_id: string; seconds: number }): void;
+  /** A run reached its end here; `seconds`: of this attempt. */
+  ended(run: { graph_id: string; status: RunStatus; seconds: number }): void;
+  /** An attempt ended without ending its run. */
+  interrupted(run: { graph_id: string; reason: "released" | "retried" | "fenced" }): void;
+  /** This process lost its lease. */
+  leaseLost(): void;
+  /** A sweep took runs over from processes that are gone. */
+  swept(results: Record<"requeued" | "interrupted" | "removed" | "exhausted", number>): void;
+  /** The audit had to repair lanes: must stay 0. */
+  repaired(lanes: number): void;
+}
