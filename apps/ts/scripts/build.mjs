@@ -31,7 +31,8 @@ const leavePackagesOut = {
 
 rmSync(dist, { recursive: true, force: true });
 const result = await Bun.build({
-  entrypoints: [`${root}src/index.ts`],
+  // The thread is started by its file name (storage/postgres/keeper.ts).
+  entrypoints: [`${root}src/index.ts`, `${root}src/storage/postgres/keeper-thread.ts`],
   outdir: dist,
   root: `${root}src`,
   target: "node",

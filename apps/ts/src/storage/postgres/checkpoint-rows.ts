@@ -1,0 +1,121 @@
+import type { Encoded, StoredCheckpoint, WriteRow } from "#core/checkpoints/repository";
+import { unpackInline } from "../common/inline-values.ts";
+
+/**
+ * Checkpoints, blobs and writes come as the rows of one statement (bytes in an array or in JSON would be read far more
+ * slowly). `kind` says what a row is, and which of the columns it has.
+ */
+export const CHECKPOINT = 0;
+export const BLOB = 1;
+export const WRITE = 2;
+
+export interface PartRow {
+  kind: number;
+  ns: string;
+  checkpoint_id: string | null;
+  /** Order within the kind. */
+  pos: number;
+  /** Of a checkpoint the parent's id, of a blob its channel, of a write its task. */
+  a: string | null;
+  /** Of a checkpoint its metadata, of a blob its version, of a write its task's path. */
+  b: string | null;
+  /** Of a checkpoint the JSON of its blobs, of a write its channel. */
+  c: string | null;
+  /** Of a checkpoint its JSON, of a value its type. */
+  d: string | null;
+  idx: number | null;
+  epoch: number | null;
+  run_id: string | null;
+  value: Uint8Array;
+}
+
+/** Select lists of the three kinds, in the order of PartRow. */
+export const CHECKPOINT_PART =
+  `select ${CHECKPOINT} as kind, k.ns, k.checkpoint_id, k.pos, k.parent_id as a, k.metadata as b, k.blobs::text as c, ` +
+  "k.checkpoint as d, null::integer as idx, k.epoch, k.run_id, k.inline as value";
+export const BLOB_PART = `select ${BLOB}, b.ns, null, 0, b.channel, b.version, null, b.type, null, null::bigint, null::uuid, b.value`;
+export const WRITE_PART =
+  `select ${WRITE}, w.ns, w.checkpoint_id, row_number() over (order by w.task_path, w.task_id, w.idx), w.task_id, ` +
+  "w.task_path, w.channel, w.type, w.idx, w.epoch, w.run_id, w.value";
+
+/**
+ * The blob that `at` refers to (ns, key: its channel, value: its version). "offset 0" makes it one look into the index
+ * each; the planner would rather read all blobs of the thread.
+ */
+export function blobOf(at: string): string {
+  return (
+    "lateral (select b.* from fractal.checkpoint_blobs b where b.thread_id = $1 " +
+    `and b.ns = ${at}.ns and b.channel = ${at}.key and b.version = ${at}.value offset 0) b`
+  );
+}
+
+/** Checkpoints with their values and writes, in the order of their `pos`. */
+export function toStored(threadId: string, parts: readonly PartRow[]): StoredCheckpoint[] {
+  const blobs = new Map<string, Encoded>();
+  const writes = new Map<string, PartRow[]>();
+  const checkpoints: PartRow[] = [];
+  for (const part of parts) {
+    if (part.kind === CHECKPOINT) checkpoints.push(part);
+    else if (part.kind === BLOB) blobs.set(`${part.ns}\n${part.a}\n${part.b}`, encodedOf(part));
+    else {
+      const key = placeOf(part);
+      const others = writes.get(key);
+      if (others === undefined) writes.set(key, [part]);
+      else others.push(part);
+    }
+  }
+  return checkpoints.sort(byPosition).map((part) => ({
+    row: {
+      thread_id: threadId,
+      checkpoint_ns: part.ns,
+      checkpoint_id: part.checkpoint_id as string,
+      parent_checkpoint_id: part.a,
+      checkpoint: part.d as string,
+      metadata: part.b as string,
+      inline: unpackInline(part.value),
+      blobs: JSON.parse(part.c as string) as Record<string, string>,
+      run_id: part.run_id,
+      epoch: part.epoch as number,
+    },
+    values: valuesOf(threadId, part, blobs),
+    writes: (writes.get(placeOf(part)) ?? []).sort(byPosition).map((write) => toWrite(threadId, write)),
+  }));
+}
+
+function valuesOf(threadId: string, part: PartRow, blobs: ReadonlyMap<string, Encoded>): Record<string, Encoded> {
+  const versions = Object.entries(JSON.parse(part.c as string) as Record<string, string>);
+  return Object.fromEntries(
+    versions.map(([channel, version]) => {
+      const value = blobs.get(`${part.ns}\n${channel}\n${version}`);
+      if (value === undefined) throw new Error(`Blob ${channel}@${version} of thread ${threadId} is missing`);
+      return [channel, value];
+    }),
+  );
+}
+
+export function toWrite(threadId: string, part: PartRow): WriteRow {
+  return {
+    thread_id: threadId,
+    checkpoint_ns: part.ns,
+    checkpoint_id: part.checkpoint_id as string,
+    task_id: part.a as string,
+    idx: part.idx as number,
+    epoch: part.epoch as number,
+    run_id: part.run_id,
+    task_path: part.b as string,
+    channel: part.c as string,
+    value: encodedOf(part),
+  };
+}
+
+export function encodedOf(part: PartRow): Encoded {
+  return { type: part.d as string, bytes: part.value };
+}
+
+export function byPosition(a: PartRow, b: PartRow): number {
+  return a.pos - b.pos;
+}
+
+function placeOf(part: PartRow): string {
+  return `${part.ns}\n${part.checkpoint_id}`;
+}

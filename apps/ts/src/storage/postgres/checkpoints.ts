@@ -1,0 +1,114 @@
+import type { CheckpointQuery, CheckpointRepository, StoredCheckpoint } from "#core/checkpoints/repository";
+import type { AuthScope } from "#core/identity/scope";
+import { ancestorsOf } from "./checkpoint-ancestors.ts";
+import { commitBatch, takeBack } from "./checkpoint-commit.ts";
+import { BLOB_PART, blobOf, CHECKPOINT_PART, type PartRow, toStored, WRITE_PART } from "./checkpoint-rows.ts";
+import { asJsonb, jsonb, Where } from "./conditions.ts";
+import { type Database, uuid } from "./database.ts";
+import { IN_SCOPE, seenParams } from "./thread-rows.ts";
+
+/** Hidden threads too: their runs write checkpoints like others. */
+const IN_THREAD = `from fractal.threads t join fractal.checkpoints c on c.thread_id = t.thread_id where ${IN_SCOPE}`;
+
+const LOCATE = `select c.ns ${IN_THREAD} and c.checkpoint_id = $5 order by length(c.ns), c.ns limit 1`;
+
+/** Mostly it is the newest of all, which one look into the index finds; else all of the namespace are gone through. */
+const OF_PLACE = "from fractal.checkpoints c where c.thread_id = t.thread_id and c.ns = $5";
+const NEWEST_OF_RUN =
+  `select coalesce((select case when c.run_id = $6 then c.checkpoint_id end ${OF_PLACE} order by c.checkpoint_id desc limit 1), ` +
+  `(select max(c.checkpoint_id) ${OF_PLACE} and c.run_id = $6)) as checkpoint_id from fractal.threads t where ${IN_SCOPE}`;
+
+const INTERRUPTS_OF_RUN =
+  "select 1 as found from fractal.threads t join fractal.checkpoint_writes w on w.thread_id = t.thread_id " +
+  `where ${IN_SCOPE} and w.ns = $5 and w.checkpoint_id = $6 and w.run_id = $7 and w.channel = '__interrupt__' limit 1`;
+
+/** "" and "assistant:<id>", by jumping through the index from one to the next over what lies below each. */
+const SCOPES = `
+with recursive seen as materialized (select t.thread_id from fractal.threads t where ${IN_SCOPE}),
+step (ns) as (
+  select (select c.ns from fractal.checkpoints c where c.thread_id = seen.thread_id and c.ns >= 'assistant:'
+    order by c.ns limit 1) from seen
+  union all
+  select (select c.ns from fractal.checkpoints c where c.thread_id = seen.thread_id and c.ns >= (case
+      when strpos(step.ns, '|') = 0 then step.ns || E'\\x01' else split_part(step.ns, '|', 1) || '}' end)
+    order by c.ns limit 1) from step, seen where starts_with(step.ns, 'assistant:'))
+select '' as ns from seen where exists (select from fractal.checkpoints c where c.thread_id = seen.thread_id and c.ns = '')
+union all
+select ns from step where starts_with(ns, 'assistant:') and strpos(ns, '|') = 0`;
+
+/** Whoever deletes the whole thread at the same time comes before or after it. */
+const LOCK =
+  `with seen as materialized (select t.thread_id from fractal.threads t where ${IN_SCOPE}) ` +
+  "select from fractal.lanes l join seen on seen.thread_id = l.thread_id for update of l";
+const DELETE = `
+with seen as materialized (select t.thread_id from fractal.threads t where ${IN_SCOPE}),
+writes as (delete from fractal.checkpoint_writes w using seen where w.thread_id = seen.thread_id),
+checkpoints as (delete from fractal.checkpoints c using seen where c.thread_id = seen.thread_id)
+delete from fractal.checkpoint_blobs b using seen where b.thread_id = seen.thread_id`;
+
+export function postgresCheckpoints(database: Database): CheckpointRepository {
+  return {
+    commit: (batch) => commitBatch(database, batch),
+
+    get: async (scope, query) => (await listStored(database, scope, { ...query, limit: 1 }))[0],
+
+    list: (scope, query) => listStored(database, scope, query),
+
+    locate: async (scope, threadId, checkpointId) => {
+      const row = await database.row<{ ns: string }>(LOCATE, [...seenParams(scope, threadId), checkpointId]);
+      return row?.ns;
+    },
+
+    scopes: async (scope, threadId) => {
+      const rows = await database.rows<{ ns: string }>(SCOPES, seenParams(scope, threadId));
+      return rows.map((row) => row.ns);
+    },
+
+    newestOfRun: async (scope, query) => {
+      const params = [...seenParams(scope, query.thread_id), query.checkpoint_ns, uuid(query.run_id)];
+      const row = await database.row<{ checkpoint_id: string | null }>(NEWEST_OF_RUN, params);
+      return row?.checkpoint_id ?? undefined;
+    },
+
+    interruptsOfRun: async (scope, query) => {
+      const { thread_id, checkpoint_ns, checkpoint_id, run_id } = query;
+      const params = [...seenParams(scope, thread_id), checkpoint_ns, checkpoint_id, uuid(run_id)];
+      return (await database.row(INTERRUPTS_OF_RUN, params)) !== undefined;
+    },
+
+    takeBack: (fence, checkpointNs) => takeBack(database, fence, checkpointNs),
+
+    ancestors: (scope, query) => ancestorsOf(database, scope, query),
+
+    deleteThread: (scope, threadId) =>
+      database.transaction(async (transaction) => {
+        await transaction.rows(LOCK, seenParams(scope, threadId));
+        await transaction.rows(DELETE, seenParams(scope, threadId));
+      }),
+  };
+}
+
+/** One statement: the page of checkpoints, the blobs they share, and of each write the one of the highest epoch. */
+async function listStored(database: Database, scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]> {
+  const where = new Where([IN_SCOPE], seenParams(scope, query.thread_id))
+    .and(query.checkpoint_ns, (p) => `c.ns = ${p}`)
+    .and(query.checkpoint_id, (p) => `c.checkpoint_id = ${p}`)
+    .and(query.before, (p) => `c.checkpoint_id < ${p}`)
+    .and(query.filter && jsonb(query.filter), (p) => `${asJsonb("c.metadata")} @> ${p}::jsonb`);
+  // One is said in the text: with any limit possible the general plan looks dear, and each read would be planned anew.
+  const limit = query.limit === 1 ? "1" : where.add(query.limit ?? null);
+  const text = `
+with page as materialized (
+  select c.*, row_number() over () as pos from (
+    select c.* from fractal.threads t join fractal.checkpoints c on c.thread_id = t.thread_id where ${where.text}
+    order by c.checkpoint_id desc, c.ns limit ${limit}) c)
+${CHECKPOINT_PART} from page k
+union all
+${BLOB_PART} from (select distinct page.ns, j.key, j.value from page, json_each_text(page.blobs) j) r, ${blobOf("r")}
+union all
+${WRITE_PART} from (
+  select distinct on (w.ns, w.checkpoint_id, w.task_id, w.idx) w.* from page
+    join fractal.checkpoint_writes w on w.thread_id = $1 and w.ns = page.ns and w.checkpoint_id = page.checkpoint_id
+  order by w.ns, w.checkpoint_id, w.task_id, w.idx, w.epoch desc) w`;
+  return toStored(query.thread_id, await database.rows<PartRow>(text, where.params));
+}

@@ -1,0 +1,120 @@
+import { Worker as Thread } from "node:worker_threads";
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { Beat, Lease, LeaseKeeper, WorkerInfo } from "#core/runs/workers";
+
+export interface KeeperData {
+  url: string;
+  settings: boolean;
+  worker: WorkerInfo;
+  ttlMs: number;
+  /** How long the main thread may stand still before the process is given up. */
+  stallMs: number;
+  /** The main thread counts here. */
+  pulse: SharedArrayBuffer;
+}
+
+export type FromKeeper =
+  | { kind: "registered" }
+  | { kind: "failed"; message: string }
+  | { kind: "beat"; beat: Beat }
+  | { kind: "trouble"; message: string }
+  | { kind: "lost" };
+
+export interface KeeperOptions {
+  url: string;
+  /** Whether the connection brings settings of its own (DatabaseOptions). */
+  settings: boolean;
+  ttlMs: number;
+  stallMs: number;
+  logger: Pick<Logger, "warn" | "info">;
+}
+
+/** In the package this module is part of a chunk, and the thread is a file of its own beside the chunks' folder. */
+const THREAD = import.meta.url.endsWith(".ts") ? "./keeper-thread.ts" : "../keeper-thread.js";
+const PULSE_MS = 500;
+/** How long the end of a lease may take; after that it runs out by itself. */
+const END_MS = 2_000;
+
+/** One thread per lease: it registers the worker, beats for it, and says when the lease is lost. */
+export function postgresKeeper(options: KeeperOptions): LeaseKeeper {
+  return { keep: (worker, on) => new KeptLease(options, worker, on).begun };
+}
+
+type Listener = Parameters<LeaseKeeper["keep"]>[1];
+
+class KeptLease implements Lease {
+  /** Resolves with this lease when the worker is registered. */
+  readonly begun: Promise<Lease>;
+  readonly #options: KeeperOptions;
+  readonly #on: Listener;
+  readonly #thread: Thread;
+  readonly #gone: Promise<void>;
+  readonly #pulse: ReturnType<typeof setInterval>;
+  #over = false;
+  #troubled = false;
+
+  constructor(options: KeeperOptions, worker: WorkerInfo, on: Listener) {
+    this.#options = options;
+    this.#on = on;
+    const pulse = new SharedArrayBuffer(4);
+    const data: KeeperData = { ...pick(options), worker, pulse };
+    this.#thread = new Thread(new URL(THREAD, import.meta.url), { workerData: data });
+    const counter = new Int32Array(pulse);
+    this.#pulse = setInterval(() => Atomics.add(counter, 0, 1), PULSE_MS);
+    this.#pulse.unref?.();
+    this.#gone = new Promise((done) => this.#thread.once("exit", () => done()));
+    const { promise, resolve, reject } = Promise.withResolvers<Lease>();
+    this.begun = promise;
+    this.#thread.on("message", (message: FromKeeper) => {
+      if (message.kind === "registered") resolve(this);
+      else if (message.kind === "failed") reject(new Error(`The lease could not be taken: ${message.message}`));
+      else this.#hear(message);
+    });
+    // Without the thread nobody beats: the lease is as good as lost.
+    this.#thread.on("error", (error) => {
+      options.logger.warn({ err: error }, "the thread that keeps the lease has failed");
+      reject(error);
+      this.#lose();
+    });
+    void this.#gone.then(() => {
+      reject(new Error("The thread that keeps the lease has ended"));
+      this.#lose();
+    });
+  }
+
+  async end(): Promise<void> {
+    this.#over = true;
+    clearInterval(this.#pulse);
+    this.#thread.postMessage("end");
+    await Promise.race([this.#gone, timeout(END_MS)]);
+    await this.#thread.terminate();
+  }
+
+  #hear(message: Exclude<FromKeeper, { kind: "registered" | "failed" }>): void {
+    const { logger } = this.#options;
+    if (message.kind === "lost") this.#lose();
+    else if (message.kind === "trouble") {
+      if (!this.#troubled) logger.warn({ reason: message.message }, "the lease could not be prolonged; trying again");
+      this.#troubled = true;
+    } else if (!this.#over) {
+      if (this.#troubled) logger.info({}, "the lease is prolonged again");
+      this.#troubled = false;
+      this.#on.beat(message.beat);
+    }
+  }
+
+  #lose(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#pulse);
+    this.#on.lost();
+  }
+}
+
+function pick({ url, settings, ttlMs, stallMs }: KeeperOptions) {
+  return { url, settings, ttlMs, stallMs };
+}
+
+function timeout(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref?.());
+}

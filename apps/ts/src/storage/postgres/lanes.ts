@@ -1,0 +1,59 @@
+import type { AuthScope } from "#core/identity/scope";
+import type { LaneRepository } from "#core/runs/repository";
+import { packsOf } from "../common/event-packs.ts";
+import { passes } from "../common/json-filters.ts";
+import { parseObject, withoutNul } from "../common/run-rows.ts";
+import { jsonb } from "./conditions.ts";
+import { type Database, uuid } from "./database.ts";
+import { SELECT_THREAD, type ThreadRow, toThread } from "./thread-rows.ts";
+
+export function postgresLanes(database: Database): LaneRepository {
+  async function admitted(scope: AuthScope, threadId: string): Promise<boolean> {
+    if (scope.filters === undefined) return true;
+    const row = await database.row<{ metadata: string }>("select metadata from fractal.threads where thread_id = $1", [
+      uuid(threadId),
+    ]);
+    return row !== undefined && passes(scope.filters, parseObject(row.metadata));
+  }
+
+  return {
+    acquire: async (scope, threadId, writerId) => {
+      if (uuid(threadId) === null || !(await admitted(scope, threadId))) return "no_thread";
+      // Once: a lane that was taken by a call whose answer was lost frees itself after a minute.
+      const row = await database.row<{ answer: string }>(
+        "select fractal.acquire_v1($1, $2, $3, $4) as answer",
+        [threadId, writerId, scope.tenant, scope.owner],
+        { once: true },
+      );
+      const answer = row?.answer ?? "no_thread";
+      if (answer === "no_thread" || answer === "busy") return answer;
+      return { threadId, runId: writerId, epoch: Number(answer) };
+    },
+
+    complete: async (fence, change) => {
+      const row = await database.row<{ done: boolean }>(
+        "select fractal.complete_v1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) as done",
+        [
+          uuid(fence.threadId),
+          fence.runId,
+          fence.epoch,
+          change.scope,
+          change.state.values === undefined ? null : withoutNul(change.state.values),
+          withoutNul(JSON.stringify(change.state.interrupts)),
+          change.state.pending,
+          jsonb(change.metadata),
+          change.error == null ? null : withoutNul(JSON.stringify(change.error)),
+          change.events.length === 0 ? null : JSON.stringify(packsOf(change.events)),
+        ],
+        { once: true },
+      );
+      if (row?.done !== true) return "fenced";
+      const thread = await database.row<ThreadRow>(SELECT_THREAD, [fence.threadId]);
+      return thread === undefined ? "fenced" : toThread(thread);
+    },
+
+    abandon: async (fence) => {
+      await database.rows("select fractal.abandon_v1($1, $2, $3)", [uuid(fence.threadId), fence.runId, fence.epoch]);
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { Client } from "pg";
+import { MIGRATIONS, SCHEMA_VERSION } from "./migrations/index.ts";
+
+export { SCHEMA_VERSION };
+
+/** Any number that nobody else locks: the first bytes of "fractal". */
+const LOCK = 0x66726163;
+
+/**
+ * Brings the schema to this server's version, in one transaction under a lock: of two that start together the second
+ * finds it done. Only adds, so servers of the release before go on meanwhile; a schema that is newer is left alone.
+ * @returns Version before (undefined: there was none) and after.
+ */
+export async function migrate(url: string): Promise<{ from: number | undefined; to: number }> {
+  const client = new Client({
+    connectionString: url,
+    application_name: "fractal migrate",
+    connectionTimeoutMillis: 10_000,
+  });
+  client.on("error", () => undefined);
+  await client.connect();
+  try {
+    await client.query("begin");
+    // Behind a statement that runs long, this would hold up everybody who comes after: rather fail, and be tried again.
+    await client.query("set local lock_timeout = '10s'");
+    await client.query("select pg_advisory_xact_lock($1)", [LOCK]);
+    const from = await schemaVersion(client);
+    if (from === undefined) {
+      // One that was made beforehand may belong to somebody who must not make others.
+      const { rows } = await client.query("select to_regnamespace('fractal') is null as missing");
+      if ((rows[0] as { missing: boolean }).missing) await client.query("create schema fractal");
+      await client.query(
+        "create table fractal.migrations (version integer primary key, compatible_from integer not null, " +
+          "applied_at timestamptz not null default now())",
+      );
+    }
+    for (const { version, compatibleFrom, sql } of MIGRATIONS) {
+      if (version <= (from ?? 0)) continue;
+      await client.query(sql);
+      await client.query("insert into fractal.migrations (version, compatible_from) values ($1, $2)", [
+        version,
+        compatibleFrom,
+      ]);
+    }
+    await client.query("commit");
+    return { from, to: SCHEMA_VERSION };
+  } finally {
+    // Without a commit this takes everything back.
+    await client.end();
+  }
+}
+
+interface Asking {
+  query(text: string): Promise<{ rows: unknown[] }>;
+}
+
+/** Undefined when there is no schema yet. */
+export async function schemaVersion(client: Asking): Promise<number | undefined> {
+  return (await schemaState(client))?.version;
+}
+
+/** The newest step that was made, and the oldest server that can work with it. */
+export async function schemaState(client: Asking): Promise<{ version: number; compatibleFrom: number } | undefined> {
+  const there = await client.query("select to_regclass('fractal.migrations') is not null as there");
+  if (!(there.rows[0] as { there: boolean }).there) return undefined;
+  const found = await client.query(
+    "select version, compatible_from from fractal.migrations order by version desc limit 1",
+  );
+  const row = found.rows[0] as { version: number; compatible_from: number } | undefined;
+  return row && { version: row.version, compatibleFrom: row.compatible_from };
+}

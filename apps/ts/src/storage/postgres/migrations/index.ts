@@ -1,0 +1,23 @@
+import { LANES } from "./001-lanes.ts";
+import { RECOVERY } from "./001-recovery.ts";
+import { RUNS } from "./001-runs.ts";
+import { COMPRESSION, TABLES } from "./001-tables.ts";
+import { WRITES } from "./001-writes.ts";
+
+/**
+ * A step of the schema. It only adds: functions carry their version in their name, and what is no longer used goes a
+ * release later, so that a server of the release before goes on working beside the new one.
+ */
+export interface Migration {
+  version: number;
+  /** The oldest server version (SCHEMA_VERSION) that can work on the schema after this step. */
+  compatibleFrom: number;
+  sql: string;
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  { version: 1, compatibleFrom: 1, sql: [TABLES, COMPRESSION, LANES, RUNS, RECOVERY, WRITES].join("\n") },
+];
+
+/** What this server needs. */
+export const SCHEMA_VERSION = 1;

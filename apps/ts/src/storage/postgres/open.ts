@@ -1,0 +1,135 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import { type Storage, StorageError } from "#core/storage";
+import { postgresAssistants } from "./assistants.ts";
+import { postgresCheckpoints } from "./checkpoints.ts";
+import { Database, type DatabaseOptions } from "./database.ts";
+import { postgresEvents } from "./events.ts";
+import { postgresKeeper } from "./keeper.ts";
+import { postgresLanes } from "./lanes.ts";
+import { migrate, SCHEMA_VERSION, schemaState } from "./migrate.ts";
+import { postgresRetention } from "./retention.ts";
+import { postgresRuns } from "./runs.ts";
+import { PostgresSignals } from "./signals.ts";
+import { postgresStore } from "./store.ts";
+import { postgresThreads } from "./threads.ts";
+import { postgresTotals } from "./totals.ts";
+import { postgresWorkers } from "./workers.ts";
+
+/** Oldest server whose SQL we use. */
+const FLOOR = 150_000;
+
+export interface PostgresOptions extends DatabaseOptions {
+  /** How long the others wait for a beat of this process. */
+  leaseMs?: number;
+  /** How long the event loop may be blocked before the process is given up. */
+  stallMs?: number;
+  logger?: Pick<Logger, "warn" | "info" | "error">;
+}
+
+export interface PostgresStorage extends Storage {
+  /** Of the pool; beside it the process has two connections: for its lease and for hints. */
+  readonly connections: Database["connections"];
+}
+
+const SILENT = { warn: () => undefined, info: () => undefined, error: () => undefined };
+
+/**
+ * Opens a database for this process: makes the schema where there is none, and refuses one that is not of this version.
+ * Rejects with StorageError, or the driver's error where it says enough (opening-failures.ts explains those).
+ */
+export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
+  const { url, leaseMs = 15_000, stallMs = 300_000, logger = SILENT } = options;
+  const { database, version, settings } = await connect(options, logger);
+  try {
+    const signals = new PostgresSignals({ url, settings, database, logger });
+    await signals.open();
+    return {
+      description: describe(url, version),
+      shared: true,
+      assistants: postgresAssistants(database),
+      threads: postgresThreads(database),
+      runs: postgresRuns(database),
+      lanes: postgresLanes(database),
+      checkpoints: postgresCheckpoints(database),
+      events: postgresEvents(database),
+      store: postgresStore(database),
+      retention: postgresRetention(database),
+      workers: postgresWorkers(database),
+      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, stallMs, logger }),
+      signals,
+      get connections() {
+        return database.connections;
+      },
+      totals: () => postgresTotals(database),
+      ping: async () => {
+        await database.rows("select 1");
+      },
+      [Symbol.asyncDispose]: async () => {
+        await signals[Symbol.asyncDispose]();
+        await database[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await database[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** A database that may be used; without session settings where a pooler refuses them. */
+async function connect(options: PostgresOptions, logger: Pick<Logger, "warn">) {
+  for (const settings of [true, false]) {
+    const database = new Database({ ...options, settings });
+    try {
+      return { database, settings, version: await prepare(database, options.url) };
+    } catch (error) {
+      await database[Symbol.asyncDispose]();
+      if (!settings || !/unsupported startup parameter/.test(reasonsOf(error))) throw error;
+      logger.warn(
+        {},
+        "the pooler refuses the time limits of connections; add them to its ignore_startup_parameters (see `fractal doctor`)",
+      );
+    }
+  }
+  throw new StorageError("The database cannot be used");
+}
+
+function reasonsOf(error: unknown): string {
+  return error instanceof Error ? `${error.message} ${reasonsOf(error.cause)}` : "";
+}
+
+/** @returns The server's version, "15.18". */
+async function prepare(database: Database, url: string): Promise<string> {
+  const server = await database.row<{ number: number; version: string; replica: boolean; readonly: string }>(
+    "select current_setting('server_version_num')::integer as number, pg_is_in_recovery() as replica, " +
+      "split_part(current_setting('server_version'), ' ', 1) as version, " +
+      "current_setting('transaction_read_only') as readonly",
+  );
+  if (server === undefined) throw new StorageError("The database answers nothing");
+  if (server.number < FLOOR) {
+    throw new StorageError(`PostgreSQL ${server.version} is too old: 15 or newer is needed.`);
+  }
+  if (server.replica) throw new StorageError("The database is a read-only replica: give the address of the primary.");
+  if (server.readonly === "on") throw new StorageError("The database is read-only (default_transaction_read_only).");
+  const asking = { query: async (text: string) => ({ rows: await database.rows(text) }) };
+  let state = await schemaState(asking);
+  if (state === undefined) {
+    await migrate(url);
+    state = await schemaState(asking);
+  }
+  if (state === undefined || state.version < SCHEMA_VERSION) {
+    throw new StorageError(
+      `The schema of the database has version ${state?.version ?? 0}, this server needs ${SCHEMA_VERSION}: run \`fractal migrate\`.`,
+    );
+  }
+  if (state.compatibleFrom > SCHEMA_VERSION) {
+    throw new StorageError(
+      `The schema of the database has version ${state.version}, which servers of schema version ${SCHEMA_VERSION} cannot use: update this server.`,
+    );
+  }
+  return server.version;
+}
+
+function describe(url: string, version: string): string {
+  const { hostname, port, pathname } = new URL(url);
+  return `postgres ${version} ${hostname}${port && `:${port}`}${pathname}`;
+}

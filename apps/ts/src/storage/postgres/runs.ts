@@ -1,0 +1,170 @@
+import { RuntimeError } from "#core/errors";
+import type { AuthScope } from "#core/identity/scope";
+import type { Fence } from "#core/runs/fence";
+import type { RunRepository, SweptRun } from "#core/runs/repository";
+import { allowed } from "../common/json-filters.ts";
+import { type Database, uuid } from "./database.ts";
+import { isConnectionFailure } from "./failures.ts";
+import { type RunRow, runColumns, toRun } from "./run-rows.ts";
+import { createRun, creations } from "./runs-create.ts";
+import { finishes } from "./runs-finish.ts";
+
+/** A state write is a few statements around user code: one that holds a lane this long has lost its process. */
+const WRITER_TTL_MS = 60_000;
+const SWEEP_BATCH = 100;
+
+const RUN = runColumns("r");
+const COMPOSITE = runColumns("(r)");
+const SEEN =
+  `select ${RUN}, t.metadata as thread_metadata from fractal.runs r join fractal.threads t using (thread_id) ` +
+  "where r.tenant = $1 and r.owner = $2 ";
+
+type SeenRow = RunRow & { thread_metadata: string };
+type CancelRow = RunRow & { result: "ended" | "removed" | "signalled" };
+type SweptRow = RunRow & { result: SweptRun["result"] };
+
+export function postgresRuns(database: Database): RunRepository {
+  const created = creations(database);
+  const endings = finishes(database);
+
+  async function seen(scope: AuthScope, runId: string): Promise<RunRow | undefined> {
+    const row = await database.row<SeenRow>(`${SEEN}and r.run_id = $3`, [scope.tenant, scope.owner, uuid(runId)]);
+    return row !== undefined && allowed(scope, row.thread_metadata) ? row : undefined;
+  }
+
+  async function swept(call: string, params: readonly unknown[]): Promise<SweptRun[]> {
+    const rows = await database.rows<SweptRow>(`select result, ${COMPOSITE} from fractal.${call}`, params);
+    return rows.map((row) => ({ run: toRun(row), result: row.result }));
+  }
+
+  return {
+    create: (scope, run, claim) => createRun(database, created, { scope, run, claim }),
+
+    claim: async ({ worker_id, slots, graphs }) => {
+      if (slots <= 0) return [];
+      const text = `select ${RUN} from fractal.claim_v1($1, $2, $3) r`;
+      return (await database.rows<RunRow>(text, [worker_id, slots, graphs], { once: true })).map(toRun);
+    },
+
+    claimRun: async ({ worker_id, graphs }, runId) => {
+      const text = `select ${RUN} from fractal.claim_run_v1($1, $2, $3) r`;
+      const row = await database.row<RunRow>(text, [worker_id, uuid(runId), graphs], { once: true });
+      return row && toRun(row);
+    },
+
+    held: async (workerId) => {
+      const text =
+        `select ${RUN} from fractal.lanes l join fractal.runs r on r.seq = l.active_seq ` +
+        "where l.worker_id = $1 and r.status = 'running'";
+      return (await database.rows<RunRow>(text, [workerId])).map(toRun);
+    },
+
+    nextDueIn: async () => {
+      const row = await database.row<{ wait: number | null }>(
+        "select min(head_at) - fractal.now_ms() as wait from fractal.lanes where not ready and head_seq is not null",
+      );
+      return row?.wait == null ? undefined : Math.max(0, row.wait);
+    },
+
+    finish: (fence, outcome) => endings.submit({ fence, outcome }),
+
+    release: async (fence) => {
+      const row = await database.row<{ released: boolean }>(
+        "select fractal.release_v1($1, $2, $3) as released",
+        of(fence),
+      );
+      return row?.released === true;
+    },
+
+    retry: async (fence, failure) =>
+      (
+        await swept("retry_v1($1, $2, $3, $4)", [...of(fence), withoutNulText(`${failure.error}: ${failure.message}`)])
+      )[0],
+
+    sweep: (limits = {}) =>
+      swept("sweep_v1($1, $2, $3)", [limits.cancelGraceMs ?? null, limits.batch ?? SWEEP_BATCH, WRITER_TTL_MS]),
+
+    audit: async () =>
+      (await database.row<{ repaired: number }>("select fractal.audit_v1() as repaired"))?.repaired ?? 0,
+
+    cancel: async (scope, target, action) => {
+      if (scope.filters !== undefined && (await seen(scope, target.run_id)) === undefined) return undefined;
+      const { thread_id, run_id } = target;
+      // A thread that cannot exist must not be taken for "any thread".
+      if (thread_id !== undefined && uuid(thread_id) === null) return undefined;
+      const params = [uuid(run_id), thread_id ?? null, action, scope.tenant, scope.owner];
+      const text = `select result, ${COMPOSITE} from fractal.cancel_v1($1, $2, $3, $4, $5)`;
+      let row: CancelRow | undefined;
+      try {
+        row = await database.row<CancelRow>(text, params, { once: true });
+      } catch (error) {
+        if (!(error instanceof RuntimeError && isConnectionFailure(error.cause))) throw error;
+        row = await database.row<CancelRow>(text, params);
+        // The first call may have ended it, and its answer was lost.
+        const now = row === undefined ? await seen(scope, run_id) : undefined;
+        if (now?.status === "interrupted") return { run: toRun(now), result: "ended" };
+      }
+      return row && { run: toRun(row), result: row.result };
+    },
+
+    evict: async (fence) => (await swept("evict_v1($1, $2, $3)", of(fence)))[0],
+
+    find: async (scope, runId) => {
+      const row = await seen(scope, runId);
+      return row && toRun(row);
+    },
+
+    list: async (scope, threadId, query) => {
+      const order = query.sort_order === "asc" ? "asc" : "desc";
+      const rows = await database.rows<SeenRow>(
+        `${SEEN}and r.thread_id = $3 and ($4::text is null or r.status = $4) order by r.seq ${order} limit $5 offset $6`,
+        [scope.tenant, scope.owner, uuid(threadId), query.status ?? null, query.limit + 1, query.offset],
+      );
+      const visible = rows.filter((row) => allowed(scope, row.thread_metadata));
+      return { items: visible.slice(0, query.limit).map(toRun), more: visible.length > query.limit };
+    },
+
+    inflight: async (scope, query) => {
+      const wanted = query.status === "all" ? ["pending", "running"] : [query.status];
+      const thread = query.thread_id === undefined ? null : uuid(query.thread_id);
+      if (query.thread_id !== undefined && thread === null) return [];
+      const rows = await database.rows<SeenRow>(
+        `${SEEN}and r.status = any ($3) and r.status in ('pending', 'running') ` +
+          "and ($4::uuid is null or r.thread_id = $4) order by r.seq",
+        [scope.tenant, scope.owner, wanted, thread],
+      );
+      return rows.filter((row) => allowed(scope, row.thread_metadata)).map(toRun);
+    },
+
+    remove: async (scope, runId) => {
+      const row = await seen(scope, runId);
+      if (row === undefined) return false;
+      if (row.status === "pending" || row.status === "running") {
+        throw new RuntimeError("conflict", `Run ${runId} is ${row.status}; cancel it before deleting it`);
+      }
+      // A finished run stays finished, so nothing can come between.
+      await database.rows("select fractal.purge_run(r) from fractal.runs r where r.seq = $1", [row.seq]);
+      return true;
+    },
+
+    counts: async () => {
+      const row = await database.row<{ pending: number; running: number; ready: number; oldest_ms: number }>(
+        "select (select count(*) from fractal.runs where status = 'pending') as pending, " +
+          "(select count(*) from fractal.runs where status = 'running') as running, count(*) as ready, " +
+          "coalesce(greatest(fractal.now_ms() - min(h.head_at), 0), 0) as oldest_ms from (" +
+          "select head_at from fractal.lanes where ready union all select head_at from fractal.lanes " +
+          "where not ready and head_seq is not null and head_at <= (select fractal.now_ms())) h",
+      );
+      return row ?? { pending: 0, running: 0, ready: 0, oldest_ms: 0 };
+    },
+  };
+}
+
+function of(fence: Fence): [string | null, string | null, number] {
+  return [uuid(fence.threadId), uuid(fence.runId), fence.epoch];
+}
+
+/** Plain text: Postgres stores no NUL. */
+function withoutNulText(text: string): string {
+  return text.replaceAll("\u0000", "\ufffd");
+}

@@ -1,0 +1,68 @@
+import { RuntimeError } from "#core/errors";
+import type { JsonObject } from "#schemas/common";
+import { jsonb, type Where } from "./conditions.ts";
+
+const COMPARISONS: Record<string, string> = { $gt: ">", $gte: ">=", $lt: "<", $lte: "<=" };
+
+/** LangGraph's comparison per key of `document`, a jsonb expression: the value itself, or an object of operators. */
+export function addFilter(where: Where, document: string, filter: JsonObject | undefined): void {
+  for (const [key, wanted] of Object.entries(filter ?? {})) {
+    const found = `(${document} -> ${where.add(plain(key))}::text)`;
+    if (!isOperators(wanted)) where.and(jsonb(wanted), (p) => `${found} = ${p}::jsonb`);
+    else for (const [operator, operand] of Object.entries(wanted)) compare(where, found, { operator, operand });
+  }
+}
+
+function compare(where: Where, found: string, by: { operator: string; operand: unknown }): void {
+  const { operator, operand } = by;
+  if (operator === "$eq") where.and(jsonb(operand), (p) => `${found} = ${p}::jsonb`);
+  else if (operator === "$ne") where.and(jsonb(operand), (p) => `${found} is distinct from ${p}::jsonb`);
+  else {
+    const sign = Object.hasOwn(COMPARISONS, operator) ? COMPARISONS[operator] : undefined;
+    if (sign === undefined) {
+      throw new RuntimeError(
+        "invalid",
+        `Unknown filter operator ${operator}; known are $eq, $ne, $gt, $gte, $lt, $lte`,
+      );
+    }
+    where.also(ordered(where, found, { sign, operand }));
+  }
+}
+
+/** Two texts by code points, anything else as numbers; false where the two have no common order. */
+function ordered(where: Where, found: string, by: { sign: string; operand: unknown }): string {
+  const { sign, operand } = by;
+  const number = typeof operand === "object" ? Number.NaN : Number(operand);
+  // Every parameter has to occur in the statement, so a comparison with what is no number names the value too.
+  const numbers = Number.isNaN(number)
+    ? `(false and ${found} is null)`
+    : `${asNumber(found)} ${sign} ${where.add(number)}::float8`;
+  if (typeof operand !== "string") return `coalesce(${numbers}, false)`;
+  const texts = `(${found} #>> '{}') collate "C" ${sign} ${where.add(plain(operand))}::text`;
+  return `coalesce(case when jsonb_typeof(${found}) = 'string' then ${texts} else ${numbers} end, false)`;
+}
+
+/** Null where it is no number. Texts count as the number they write, empty ones as 0. */
+function asNumber(found: string): string {
+  const text = `(${found} #>> '{}')`;
+  return (
+    `(case jsonb_typeof(${found}) when 'number' then ${text}::float8 ` +
+    `when 'boolean' then (case ${text} when 'true' then 1 else 0 end)::float8 ` +
+    String.raw`when 'string' then (case when ${text} ~ '^\s*$' then 0 when length(${text}) < 60 and ${text} ~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?\s*$' ` +
+    `then ${text}::float8 end) end)`
+  );
+}
+
+function isOperators(wanted: unknown): wanted is JsonObject {
+  return (
+    typeof wanted === "object" &&
+    wanted !== null &&
+    !Array.isArray(wanted) &&
+    Object.keys(wanted).some((key) => key.startsWith("$"))
+  );
+}
+
+/** No text of the database holds a NUL; stored ones became U+FFFD. */
+function plain(text: string): string {
+  return text.replaceAll("\0", "\ufffd");
+}
