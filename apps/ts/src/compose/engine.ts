@@ -1,16 +1,20 @@
 import { createRequire } from "node:module";
+import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { describeModel } from "@fractal-agents/graphs/models/names";
+import { newId } from "@fractal-agents/infra/ids";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { createApp } from "#app";
 import type { Config } from "#config";
 import { AssistantService } from "#core/assistants/service";
 import { GroupCommit } from "#core/checkpoints/group-commit";
 import type { GraphRegistry } from "#core/graphs/registry";
+import { Hints } from "#core/runs/hints";
 import type { RunEnvironment } from "#core/runs/prepare";
 import { RunService } from "#core/runs/service";
+import { Sweeper } from "#core/runs/sweeper";
 import { Worker } from "#core/runs/worker";
-import type { Storage } from "#core/storage";
+import { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
 import { ThreadService } from "#core/threads/service";
 import { StateService } from "#core/threads/state";
@@ -19,22 +23,40 @@ import type { Router } from "#routes/router";
 import { runRoutes } from "#routes/runs";
 import { stateRoutes } from "#routes/state";
 import { statelessRunRoutes } from "#routes/stateless-runs";
+import type { Readiness } from "#routes/system";
+import { createMetrics } from "./metrics.ts";
+import type { OpenedStorage } from "./storage.ts";
+
+/** Parts of the API that only processes serve which are there for clients. */
+const WORK = ["assistants", "threads", "runs", "store"];
 
 export interface EngineDeps {
   config: Config;
   version: string;
   logger: Logger;
-  storage: Storage;
+  storage: OpenedStorage;
   graphs: GraphRegistry;
   hub: FeedHub;
   /** Aborts when a stop gives up waiting. */
   stopping: AbortSignal;
+  /** Told what becomes of this process's lease; asked by /ready. */
+  readiness?: (Readiness & { leased: boolean }) | undefined;
+  /** Told the worker's id with every lease. */
+  onLease?: ((workerId: string) => void) | undefined;
+  /** Worker of the process before this one, which is known to be gone: nobody need wait for its lease to run out. */
+  predecessor?: string | undefined;
 }
 
 export interface Engine {
   worker: Worker;
   assistants: AssistantService;
   app: Router;
+  /** Takes a lease, takes over what processes that are gone left behind, and looks for work. Call once. */
+  begin(): Promise<void>;
+  /** Stops claiming, and hands back what has not yielded after `graceMs`. Streams go on until their feeds are suspended. */
+  drain(reason: string, graceMs: number): Promise<void>;
+  /** Stops reading for streams; the last step before the storage is closed. */
+  close(): void;
 }
 
 /** Services over the ports, and the routes over the services. Opens and starts nothing. */
@@ -42,28 +64,55 @@ export function createEngine(deps: EngineDeps): Engine {
   const { config, storage, graphs, logger, hub, stopping } = deps;
   const facts = describe(deps);
   const commits = new GroupCommit(storage.checkpoints);
+  const follower = new Follower({ events: storage.events, signals: storage.signals, hub, logger });
+  const metrics = createMetrics({
+    storage: {
+      counts: () => storage.runs.counts(),
+      totals: () => storage.totals(),
+      fenceRefusals: () => commits.refusals,
+      connections: storage.connections && (() => storage.connections as NonNullable<typeof storage.connections>),
+    },
+    slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running }),
+    logger,
+  });
   const env: RunEnvironment = {
     storage,
     graphs,
     commits,
     hub,
+    follower,
+    hints: new Hints(storage.signals, { shared: storage.shared, always: config.role === "api" }),
+    observer: metrics.observer,
     logger,
     stopping,
     delay: (ms) => delay(ms, undefined, { signal: stopping }),
     facts: { langgraphVersion: facts.langgraphVersion },
   };
-  const worker = new Worker(env, {
-    slots: config.concurrency,
-    timeoutSeconds: config.runTimeoutSeconds,
-    cancelGraceMs: config.cancelGraceSeconds * 1_000,
-  });
+  const cancelGraceMs = config.cancelGraceSeconds * 1_000;
+  const worker = new Worker(
+    env,
+    {
+      slots: config.role === "api" ? 0 : config.concurrency,
+      timeoutSeconds: config.runTimeoutSeconds,
+      cancelGraceMs,
+    },
+    {
+      info: { instance: `${hostname()}:${process.pid}`, role: config.role, version: deps.version },
+      onLease: (workerId) => {
+        if (deps.readiness !== undefined) deps.readiness.leased = workerId !== undefined;
+        if (workerId !== undefined) deps.onLease?.(workerId);
+      },
+    },
+  );
+  const sweeper = new Sweeper(env, { cancelGraceMs }, () => worker.look());
   const assistants: AssistantService = new AssistantService({
     assistants: storage.assistants,
     graphs,
     runs: { cancelOfAssistant: (scope, assistantId) => runs.cancelOfAssistant(scope, assistantId) },
     seeds: config.seeds,
   });
-  const runs = new RunService({ env, worker, assistants, maxAttempts: config.maxAttempts });
+  const threadTtl = config.threadTtl && { strategy: config.threadTtl.strategy, ttl_minutes: config.threadTtl.minutes };
+  const runs = new RunService({ env, worker, assistants, maxAttempts: config.maxAttempts, threadTtl });
   const state = new StateService({
     threads: storage.threads,
     checkpoints: storage.checkpoints,
@@ -72,10 +121,10 @@ export function createEngine(deps: EngineDeps): Engine {
     logger,
     graphs,
     assistants,
-    workerId: worker.id,
+    workerId: newId(),
   });
-  const threads = new ThreadService({ threads: storage.threads, state, runs });
-  const calls = { runs, logger, endEvent: config.streamEndEvent };
+  const threads = new ThreadService({ threads: storage.threads, state, runs, defaultTtl: threadTtl });
+  const calls = { runs, logger, endEvent: config.streamEndEvent, streams: metrics.streams };
   const app = createApp(
     {
       assistants,
@@ -84,6 +133,8 @@ export function createEngine(deps: EngineDeps): Engine {
       graphs,
       storage,
       facts,
+      readiness: deps.readiness,
+      metrics,
       edges: [stateRoutes(state), runRoutes(calls), statelessRunRoutes(calls)],
     },
     {
@@ -91,10 +142,30 @@ export function createEngine(deps: EngineDeps): Engine {
       cors: config.cors,
       bodyLimit: config.maxBodyBytes,
       storeTtl: config.storeTtlMinutes ?? undefined,
-      disabled: config.disabled,
+      // A worker answers probes and metrics.
+      disabled: config.role === "worker" ? new Set([...config.disabled, ...WORK]) : config.disabled,
     },
   );
-  return { worker, assistants, app };
+  return {
+    worker,
+    assistants,
+    app,
+    begin: async () => {
+      metrics.start();
+      if (deps.predecessor !== undefined) await storage.workers.remove(deps.predecessor);
+      await worker.begin();
+      // What has been waiting longest first: runs whose process died.
+      await sweeper.begin();
+      worker.look();
+    },
+    drain: async (reason, graceMs) => {
+      await Promise.all([sweeper.stop(), worker.drain(reason, graceMs)]);
+    },
+    close: () => {
+      follower.close();
+      metrics.stop();
+    },
+  };
 }
 
 function describe({ config, version }: EngineDeps): Facts {
@@ -105,10 +176,10 @@ function describe({ config, version }: EngineDeps): Facts {
     langgraphVersion: langgraphVersion(),
     build: { commit: config.buildCommit, date: config.buildDate ?? null },
     model: { name: model.problem === undefined ? model.name : null, fake: model.fake },
-    capabilities: { crons: false, mcp: false, a2a: false, metrics: false, tracing: false },
+    capabilities: { crons: false, mcp: false, a2a: false, metrics: true, tracing: false },
     streamNamespaces: true,
     revision: config.revision ?? null,
-    databaseConfigured: false,
+    databaseConfigured: config.database !== undefined,
   };
 }
 

@@ -3,14 +3,15 @@ import type { Logger } from "@fractal-agents/infra/logger";
 import { withProgress } from "#cli/terminal";
 import type { Config } from "#config";
 import type { GraphRegistry } from "#core/graphs/registry";
-import type { Storage } from "#core/storage";
 import { FeedHub } from "#core/streams/hub";
-import { type HttpServer, ListenError, serve } from "#platform/serve";
-import { openSqliteStorage } from "#storage/sqlite/open";
+import type { HttpServer } from "#platform/serve";
 import { createEngine, type Engine } from "./engine.ts";
 import { loadGraphs } from "./graphs.ts";
 import type { Host } from "./host.ts";
+import { listen } from "./listen.ts";
+import { Readiness } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
+import { type OpenedStorage, openStorage } from "./storage.ts";
 
 /** Of the time that a stop has, this much is kept for what comes after the drain. */
 const AFTER_DRAIN_MS = 2_000;
@@ -32,7 +33,8 @@ export class Server {
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
   readonly #hub = new FeedHub();
-  #storage: Storage | undefined;
+  readonly #readiness = new Readiness({ ping: () => this.storage.ping() });
+  #storage: OpenedStorage | undefined;
   #graphs: GraphRegistry | undefined;
   #engine: Engine | undefined;
   #http: HttpServer | undefined;
@@ -49,7 +51,7 @@ export class Server {
     return started(this.#graphs);
   }
 
-  get storage(): Storage {
+  get storage(): OpenedStorage {
     return started(this.#storage);
   }
 
@@ -57,18 +59,23 @@ export class Server {
     return started(this.#http);
   }
 
+  /** An exception that nobody caught ends the process; the run that threw it, if known, must not be handed on for nothing. */
+  blame(runId: string | undefined, error: unknown): void {
+    this.#engine?.worker.blame(runId, error);
+  }
+
   /** Stopped in reverse: no new connections, no new runs, drain, last answers, close the storage. */
   parts(): Part[] {
     const retention = new RetentionTimer({
       sweep: () => this.storage.retention.sweep({ eventHours: this.#config.eventRetentionHours, batch: 1_000 }),
       logger: this.#logger,
+      everyMs: this.#config.sweepIntervalMinutes * 60_000,
     });
     return [
       {
         name: "storage",
         start: async () => {
-          const { dataDir, sqliteSynchronous } = this.#config;
-          const opening = openSqliteStorage({ dataDir, synchronous: sqliteSynchronous });
+          const opening = openStorage(this.#config, { logger: this.#logger });
           this.#storage = await withProgress(this.#host.terminal, "Opening the database", opening);
         },
         stop: async () => await this.storage[Symbol.asyncDispose](),
@@ -84,6 +91,7 @@ export class Server {
         name: "connections",
         stop: async (signal) => {
           this.#hub.suspendAll();
+          this.#engine?.close();
           await this.#http?.close(AbortSignal.any([signal, AbortSignal.timeout(LAST_ANSWERS_MS)]));
         },
       },
@@ -98,42 +106,45 @@ export class Server {
             graphs: this.graphs,
             hub: this.#hub,
             stopping: this.#stopping.signal,
+            readiness: this.#readiness,
+            onLease: (id) => this.#host.tell({ type: "lease", id }),
+            predecessor: this.#host.supervision.predecessor,
           });
+          this.#readiness.leased = false;
           await this.#engine.assistants.installSystemAssistants();
         },
         stop: async (signal, leftMs) => {
           const giveUp = () => this.#stopping.abort(signal.reason);
           if (signal.aborted) giveUp();
           else signal.addEventListener("abort", giveUp, { once: true });
-          await this.#engine?.worker.drain(this.reason, Math.max(0, leftMs - AFTER_DRAIN_MS));
+          await this.#engine?.drain(this.reason, Math.max(0, leftMs - AFTER_DRAIN_MS));
         },
       },
       { name: "listener", start: () => this.#listen(), stop: () => this.#http?.stopListening() },
-      // Work begins once nothing can fail any more: a server that cannot listen must not touch anybody's runs.
-      { name: "recovery", start: async () => void (await this.#engine?.worker.recover()) },
       { name: "retention", start: () => retention.start(), stop: () => retention.stop() },
+      // Work begins once nothing can fail any more: a server that cannot listen must not touch anybody's runs.
+      {
+        name: "recovery",
+        start: async () => await this.#engine?.begin(),
+        // The first that is stopped: nobody is to be sent here any more.
+        stop: () => {
+          this.#readiness.draining = true;
+        },
+      },
     ];
   }
 
-  /** On a free port, the one of the process before is asked for first, so that a restart keeps the address. */
   async #listen(): Promise<void> {
-    const { host: hostname, port } = this.#config;
     const { fetch } = started(this.#engine).app;
-    const answer = (request: Request) => {
-      if (MAY_BE_SILENT.test(request.url)) this.#http?.noTimeout(request);
-      return fetch(request);
-    };
-    const { lastPort } = this.#host.supervision;
-    if (port === 0 && lastPort !== undefined) {
-      try {
-        this.#http = await serve({ fetch: answer, hostname, port: lastPort });
-        return;
-      } catch (error) {
-        if (!(error instanceof ListenError)) throw error;
-        this.#logger.warn({ port: lastPort }, "the port from before the restart is taken; using another");
-      }
-    }
-    this.#http = await serve({ fetch: answer, hostname, port });
+    this.#http = await listen({
+      config: this.#config,
+      supervision: this.#host.supervision,
+      logger: this.#logger,
+      fetch: (request) => {
+        if (MAY_BE_SILENT.test(request.url)) this.#http?.noTimeout(request);
+        return fetch(request);
+      },
+    });
   }
 }
 

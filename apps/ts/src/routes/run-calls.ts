@@ -10,13 +10,15 @@ import type { JsonObject, RunConfig } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import type { Run } from "#schemas/runs";
 import type { Env } from "./router.ts";
-import { type StreamCall, sseResponse, waitResponse } from "./sse.ts";
+import { type StreamCall, type StreamCount, sseResponse, waitResponse } from "./sse.ts";
 
 export interface RunRouteDeps {
   runs: RunService;
   logger: Logger;
   /** Whether a run's stream closes with `event: end` (FRACTAL_STREAM_END_EVENT). */
   endEvent: boolean;
+  /** Told of the event streams that are open. */
+  streams?: StreamCount | undefined;
 }
 
 /** The run as clients see it: no machinery, no secrets in kwargs. */
@@ -59,6 +61,11 @@ export function lastEventId(c: Context<Env>): EventId | undefined {
   return id;
 }
 
+/** Nobody would read the body of an answer to HEAD, so none is begun: it would never be closed. */
+function headOf(run: RunRecord, kind: "stream" | "join"): Response {
+  return new Response(null, { headers: locations(run, kind) });
+}
+
 /** The three ways to make a run, over both forms of the path. */
 export class RunCalls {
   readonly #deps: RunRouteDeps;
@@ -98,6 +105,7 @@ export class RunCalls {
       namespaces?: string[] | undefined;
     },
   ): Response {
+    if (c.req.method === "HEAD") return headOf(target.run, "stream");
     const call = this.#call(c, target.run, {
       headers: locations(target.run, "stream"),
       cancel: how.cancelOnDisconnect,
@@ -112,7 +120,8 @@ export class RunCalls {
     return sseResponse(frames, call);
   }
 
-  waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Promise<Response> {
+  async waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Promise<Response> {
+    if (c.req.method === "HEAD") return headOf(target.run, "join");
     const call = this.#call(c, target.run, { headers: locations(target.run, "join"), cancel: how.cancelOnDisconnect });
     return waitResponse(this.#deps.runs.reader.result(c.var.scope, target, call.controller.signal), call);
   }
@@ -131,9 +140,10 @@ export class RunCalls {
   }
 
   #call(c: Context<Env>, run: RunRecord, how: { headers: Record<string, string>; cancel: boolean }): StreamCall {
-    const { runs, logger } = this.#deps;
+    const { runs, logger, streams } = this.#deps;
     const { scope } = c.var;
     return {
+      streams,
       // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.
       headers: how.headers,
       controller: new AbortController(),

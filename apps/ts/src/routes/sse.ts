@@ -1,5 +1,7 @@
 /** Every 5 s from the first byte, without a pause: clients take silence for a dead connection. */
 export const HEARTBEAT_MS = 5000;
+/** A client that takes nothing for so long is cut off: it comes back by its last id, and meanwhile costs nothing. */
+export const BLOCKED_MS = 30_000;
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": heartbeat\n\n");
@@ -19,6 +21,14 @@ export interface StreamCall {
   onClientGone?: (() => void) | undefined;
   /** A fault while the body was being made; the connection is then broken off. */
   onError(error: unknown): void;
+  /** Counts event streams, not waits. */
+  streams?: StreamCount | undefined;
+}
+
+/** Told of every event stream: once when it opens, once when it is over, however it ends. */
+export interface StreamCount {
+  opened(): void;
+  closed(): void;
 }
 
 /**
@@ -31,6 +41,7 @@ export function sseResponse(source: AsyncGenerator<Uint8Array[]>, call: StreamCa
     beat: HEARTBEAT,
     next: () => source.next().then(joined),
     close: () => source.return(undefined),
+    count: call.streams,
   });
   return new Response(body, { headers: { ...SSE_HEADERS, ...call.headers } });
 }
@@ -83,24 +94,37 @@ interface Source {
   /** The next bytes; undefined at the end. */
   next(): Promise<Uint8Array | undefined>;
   close(): Promise<unknown>;
+  count?: StreamCount | undefined;
 }
 
 function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
   let closed = false;
   let sent = false;
+  /** performance.now() when the client last took something. */
+  let takenAt = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
     closed = true;
     clearTimeout(timer);
+    source.count?.closed();
   };
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        source.count?.opened();
         const open = () => {
           if (!sent) controller.enqueue(NEWLINE);
           timer = setInterval(() => {
+            if (closed) return;
             // A full queue means that the client does not read: no need to tell it that we live.
-            if (!closed && (controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
+            if ((controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
+            else if (performance.now() - takenAt > BLOCKED_MS) {
+              // Not the client's wish, so its run goes on, whatever it asked for when it leaves.
+              stop();
+              call.controller.abort();
+              source.close().catch(call.onError);
+              controller.error();
+            }
           }, HEARTBEAT_MS);
           timer.unref?.();
         };
@@ -108,9 +132,11 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
         else timer = setTimeout(open, source.openAfterMs);
       },
       async pull(controller) {
+        takenAt = performance.now();
         try {
           const bytes = await source.next();
           if (closed) return;
+          takenAt = performance.now();
           if (bytes === undefined) {
             stop();
             controller.close();

@@ -105,7 +105,7 @@ export function storeRoutes(store: StoreRepository, defaultTtl: number | null = 
   });
   r.openapi(remove, async (c) => {
     const { namespace, key } = c.req.valid("json");
-    await store.remove(c.var.scope, namespace, key);
+    await store.remove(c.var.scope, { namespace, key });
     return c.body(null, 204);
   });
   r.openapi(search, async (c) => {

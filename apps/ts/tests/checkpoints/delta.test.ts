@@ -1,7 +1,9 @@
 import { describe, expect, it } from "bun:test";
 import { AIMessage, type BaseMessage, HumanMessage } from "@langchain/core/messages";
 import { Annotation, DeltaChannel, messagesDeltaReducer, START, StateGraph } from "@langchain/langgraph";
-import { ENGINES, run, thread, World } from "./world.ts";
+import { ENGINES, idOf, run, thread, World } from "./world.ts";
+
+const THREAD = idOf("t");
 
 /** A chat whose messages are kept as differences, with a snapshot every so many updates. */
 function chat(snapshotFrequency: number) {
@@ -34,9 +36,9 @@ interface Talk {
 
 async function talk(world: World, { snapshotFrequency, count, durability = "async" }: Talk): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const saver = await world.saver("t");
+    const saver = await world.saver(THREAD);
     const input = { messages: [new HumanMessage(`ask ${i}`)], turn: i };
-    await run(world.bind(chat(snapshotFrequency), saver), input, { ...thread("t"), durability });
+    await run(world.bind(chat(snapshotFrequency), saver), input, { ...thread(THREAD), durability });
     await saver.settled();
   }
 }
@@ -48,7 +50,7 @@ for (const engine of ENGINES)
         for (const frequency of [3, 1000]) {
           await using world = await World.open(engine);
           await talk(world, { snapshotFrequency: frequency, count: 6, durability });
-          const state = await world.bind(chat(frequency), world.reader()).getState(thread("t"));
+          const state = await world.bind(chat(frequency), world.reader()).getState(thread(THREAD));
           expect(contents(state)).toEqual(turns(6));
         }
       });
@@ -58,7 +60,7 @@ for (const engine of ENGINES)
       await using world = await World.open(engine);
       await talk(world, { snapshotFrequency: 4, count: 5 });
       const ends: string[][] = [];
-      for await (const state of world.bind(chat(4), world.reader()).getStateHistory(thread("t"))) {
+      for await (const state of world.bind(chat(4), world.reader()).getStateHistory(thread(THREAD))) {
         if (state.next.length === 0) ends.push(contents(state));
       }
       expect(ends).toEqual([5, 4, 3, 2, 1].map(turns));
@@ -68,24 +70,26 @@ for (const engine of ENGINES)
       await using world = await World.open(engine);
       await talk(world, { snapshotFrequency: 1000, count: 3 });
       const history = [];
-      for await (const state of world.bind(chat(1000), world.reader()).getStateHistory(thread("t")))
+      for await (const state of world.bind(chat(1000), world.reader()).getStateHistory(thread(THREAD)))
         history.push(state);
       const afterFirst = history.find((state) => state.next.length === 0 && contents(state).length === 2);
-      const saver = await world.saver("t");
+      const saver = await world.saver(THREAD);
       const forked = world.bind(chat(1000), saver);
       await run(forked, { messages: [new HumanMessage("other")], turn: 9 }, afterFirst.config);
       await saver.settled();
       const read = world.bind(chat(1000), world.reader());
-      expect(contents(await read.getState(thread("t")))).toEqual([...turns(1), "other", "answer 9"]);
+      expect(contents(await read.getState(thread(THREAD)))).toEqual([...turns(1), "other", "answer 9"]);
       expect(contents(await read.getState(history[0].config))).toEqual(turns(3));
     });
 
     it("take a state update, and read it back", async () => {
       await using world = await World.open(engine);
       await talk(world, { snapshotFrequency: 1000, count: 2 });
-      const saver = await world.saver("t");
-      await world.bind(chat(1000), saver).updateState(thread("t"), { messages: [new HumanMessage("edit")] }, "answer");
-      const state = await world.bind(chat(1000), world.reader()).getState(thread("t"));
+      const saver = await world.saver(THREAD);
+      await world
+        .bind(chat(1000), saver)
+        .updateState(thread(THREAD), { messages: [new HumanMessage("edit")] }, "answer");
+      const state = await world.bind(chat(1000), world.reader()).getState(thread(THREAD));
       expect(contents(state)).toEqual([...turns(2), "edit"]);
     });
 
@@ -93,11 +97,11 @@ for (const engine of ENGINES)
       await using world = await World.open(engine);
       const scope = { checkpointScope: "assistant:A" };
       for (const turn of [0, 1]) {
-        const saver = await world.saver("t", scope);
-        await run(world.bind(chat(1000), saver), { messages: [new HumanMessage(`ask ${turn}`)], turn }, thread("t"));
+        const saver = await world.saver(THREAD, scope);
+        await run(world.bind(chat(1000), saver), { messages: [new HumanMessage(`ask ${turn}`)], turn }, thread(THREAD));
         await saver.settled();
       }
-      const state = await world.bind(chat(1000), world.reader(scope)).getState(thread("t"));
+      const state = await world.bind(chat(1000), world.reader(scope)).getState(thread(THREAD));
       expect(contents(state)).toEqual(turns(2));
     });
 
@@ -114,10 +118,10 @@ for (const engine of ENGINES)
         .addEdge(START, "step")
         .addConditionalEdges("step", (state: { left?: number }) => ((state.left ?? 0) > 0 ? "step" : "__end__"))
         .compile();
-      const saver = await world.saver("t", { acknowledge: "queued" });
-      await run(world.bind(loop, saver), { left: 1000 }, { ...thread("t"), recursionLimit: 2000 });
+      const saver = await world.saver(THREAD, { acknowledge: "queued" });
+      await run(world.bind(loop, saver), { left: 1000 }, { ...thread(THREAD), recursionLimit: 2000 });
       await saver.settled();
-      const rows = await world.stored("t");
+      const rows = await world.stored(THREAD);
       expect(rows.length).toBeGreaterThan(1000);
       const size = (values: { bytes: Uint8Array }[]) => values.reduce((sum, value) => sum + value.bytes.length, 0);
       const inline = rows.reduce((sum, { row }) => sum + size(Object.values(row.inline)), 0);

@@ -17,10 +17,12 @@ import { readRunState } from "#core/threads/run-state";
 import { type HistoryQuery, StateService } from "#core/threads/state";
 import type { Assistant } from "#schemas/assistants";
 import type { ThreadState } from "#schemas/threads";
-import { openSqliteStorage } from "#storage/sqlite/open";
+import { enlist } from "../contract/harness.ts";
+import { openTestStorage } from "../servers/storage.ts";
+import { idOf } from "./world.ts";
 
 const NAMESPACE = "6ba7b821-9dad-11d1-80b4-00c04fd430c8";
-const WORKER = "worker-1";
+const WORKER = idOf("worker-1");
 
 interface Served {
   graph: unknown;
@@ -52,7 +54,7 @@ function registryOf(graphs: Record<string, Served>): GraphRegistry {
 
 const serde = new JsonPlusSerializer();
 
-/** State service and runs over a real SQLite file, as the server puts them together. */
+/** State service and runs over the storage under test, as the server puts them together. */
 export class Platform implements AsyncDisposable {
   readonly storage: Storage;
   readonly commits: GroupCommit;
@@ -83,7 +85,9 @@ export class Platform implements AsyncDisposable {
 
   static async open(served: Record<string, Served>): Promise<Platform> {
     const dir = await mkdtemp(join(tmpdir(), "fractal-state-"));
-    return new Platform(await openSqliteStorage({ dataDir: dir }), served, dir);
+    const storage = await openTestStorage(dir);
+    await enlist({ storage }, WORKER);
+    return new Platform(storage, served, dir);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,9 @@ import { describe, expect, it } from "bun:test";
 import { AIMessage, type BaseMessage, HumanMessage } from "@langchain/core/messages";
 import { Annotation, Command, END, interrupt, MessagesAnnotation, Send, START, StateGraph } from "@langchain/langgraph";
 import { LeaseLostError } from "#core/errors";
-import { ENGINES, run, thread, World } from "./world.ts";
+import { ENGINES, idOf, run, thread, World } from "./world.ts";
+
+const THREAD = idOf("t");
 
 const Log = Annotation.Root({
   log: Annotation<string[]>({ reducer: (a, b) => a.concat(b), default: () => [] }),
@@ -40,39 +42,39 @@ for (const engine of ENGINES)
       for (const acknowledge of ["written", "queued"] as const) {
         it(`keeps a run's state (durability ${durability}, ${acknowledge})`, async () => {
           await using world = await World.open(engine);
-          const saver = await world.saver("t", { acknowledge });
+          const saver = await world.saver(THREAD, { acknowledge });
           const graph = world.bind(chain(), saver);
-          await run(graph, { log: ["in"] }, { ...thread("t"), durability });
+          await run(graph, { log: ["in"] }, { ...thread(THREAD), durability });
           await saver.settled();
           const again = world.bind(chain(), world.reader());
-          const state = await again.getState(thread("t"));
+          const state = await again.getState(thread(THREAD));
           expect(state.values.log).toEqual(["in", "one", "two", "three"]);
           expect(state.next).toEqual([]);
           expect(saver.inFlight).toBe(0);
-          const stored = await world.stored("t");
+          const stored = await world.stored(THREAD);
           expect(stored.length).toBe(durability === "exit" ? 1 : 5);
-          expect(stored.every(({ row }) => row.run_id === "run-1" && row.epoch === 1)).toBe(true);
+          expect(stored.every(({ row }) => row.run_id === idOf("run-1") && row.epoch === 1)).toBe(true);
         });
       }
     }
 
     it("writes a large value once and small ones inline, and carries both over", async () => {
       await using world = await World.open(engine);
-      const saver = await world.saver("t");
-      await run(world.bind(chain(), saver), { log: ["in"] }, thread("t"));
-      expect((await world.blobs("t")).length).toBe(1);
-      const stored = await world.stored("t");
+      const saver = await world.saver(THREAD);
+      await run(world.bind(chain(), saver), { log: ["in"] }, thread(THREAD));
+      expect((await world.blobs(THREAD)).length).toBe(1);
+      const stored = await world.stored(THREAD);
       expect(stored.filter(({ row }) => "big" in row.blobs).length).toBe(2);
       expect(stored.filter(({ row }) => "log" in row.inline).length).toBe(4);
       // Another run on the thread carries it on without writing it again.
-      const next = await world.saver("t");
-      await run(world.bind(chain(), next), { log: ["again"] }, thread("t"));
-      expect((await world.blobs("t")).length).toBe(2);
+      const next = await world.saver(THREAD);
+      await run(world.bind(chain(), next), { log: ["again"] }, thread(THREAD));
+      expect((await world.blobs(THREAD)).length).toBe(2);
     });
 
     it("stores what a value was when it was put, whatever the graph does to it afterwards", async () => {
       await using world = await World.open(engine);
-      const saver = await world.saver("t");
+      const saver = await world.saver(THREAD);
       const value = { list: [1], messages: [new HumanMessage("hello")] as BaseMessage[] };
       const checkpoint = {
         v: 4,
@@ -82,44 +84,44 @@ for (const engine of ENGINES)
         channel_versions: { state: 1 },
         versions_seen: {},
       };
-      const put = saver.put(thread("t"), checkpoint, { source: "input", step: -1, parents: {} }, { state: 1 });
-      const write = saver.putWrites(thread("t", { checkpoint_id: checkpoint.id }), [["state", value]], "task", "~1");
+      const put = saver.put(thread(THREAD), checkpoint, { source: "input", step: -1, parents: {} }, { state: 1 });
+      const write = saver.putWrites(thread(THREAD, { checkpoint_id: checkpoint.id }), [["state", value]], "task", "~1");
       value.list.push(2);
       (value.messages[0] as HumanMessage).content = "changed";
       await Promise.all([put, write]);
-      const tuple = await world.reader().getTuple(thread("t"));
+      const tuple = await world.reader().getTuple(thread(THREAD));
       const stored = tuple?.checkpoint.channel_values.state as typeof value;
       expect(stored.list).toEqual([1]);
       expect(stored.messages[0]?.content).toBe("hello");
       expect(tuple?.pendingWrites?.[0]?.[2]).toMatchObject({ list: [1] });
-      expect((await world.stored("t"))[0]?.writes[0]?.task_path).toBe("~1");
+      expect((await world.stored(THREAD))[0]?.writes[0]?.task_path).toBe("~1");
     });
 
     it("keeps two assistants on one thread apart, and resumes the subgraph interrupt of each", async () => {
       await using world = await World.open(engine);
       const graph = asking();
       for (const name of ["A", "B"]) {
-        const saver = await world.saver("t", { checkpointScope: `assistant:${name}` });
-        await run(world.bind(graph, saver), { log: [name] }, thread("t"));
+        const saver = await world.saver(THREAD, { checkpointScope: `assistant:${name}` });
+        await run(world.bind(graph, saver), { log: [name] }, thread(THREAD));
       }
       const namespaces = new Set(
-        (await world.stored("t")).map(({ row }) => row.checkpoint_ns.replace(/child:.*/, "child")),
+        (await world.stored(THREAD)).map(({ row }) => row.checkpoint_ns.replace(/child:.*/, "child")),
       );
       expect([...namespaces].sort()).toEqual(["assistant:A", "assistant:A|child", "assistant:B", "assistant:B|child"]);
       for (const name of ["A", "B"]) {
-        const saver = await world.saver("t", { checkpointScope: `assistant:${name}` });
+        const saver = await world.saver(THREAD, { checkpointScope: `assistant:${name}` });
         const bound = world.bind(graph, saver);
-        const waiting = await bound.getState(thread("t"), { subgraphs: true });
+        const waiting = await bound.getState(thread(THREAD), { subgraphs: true });
         expect(waiting.next).toEqual(["child"]);
         expect(waiting.tasks[0].interrupts[0].value).toBe("question");
         expect(waiting.tasks[0].state.config.configurable.checkpoint_ns).toStartWith("child:");
         expect(JSON.stringify([waiting.config, waiting.parentConfig, waiting.tasks[0].state.config])).not.toContain(
           "assistant:",
         );
-        await run(bound, new Command({ resume: `to ${name}` }), thread("t"));
+        await run(bound, new Command({ resume: `to ${name}` }), thread(THREAD));
         const done = await world
           .bind(graph, world.reader({ checkpointScope: `assistant:${name}` }))
-          .getState(thread("t"));
+          .getState(thread(THREAD));
         // A subgraph's state goes back whole, so its reducer adds what it was given once more.
         expect(done.values.log.slice(0, 2)).toEqual([name, "before"]);
         expect(done.values.log.at(-1)).toBe(`answer: to ${name}`);
@@ -129,9 +131,9 @@ for (const engine of ENGINES)
 
     it("shares the thread between assistants in the shared scope", async () => {
       await using world = await World.open(engine);
-      await run(world.bind(chain(), await world.saver("t")), { log: ["a"] }, thread("t"));
-      await run(world.bind(chain(), await world.saver("t")), { log: ["b"] }, thread("t"));
-      const state = await world.bind(chain(), world.reader()).getState(thread("t"));
+      await run(world.bind(chain(), await world.saver(THREAD)), { log: ["a"] }, thread(THREAD));
+      await run(world.bind(chain(), await world.saver(THREAD)), { log: ["b"] }, thread(THREAD));
+      const state = await world.bind(chain(), world.reader()).getState(thread(THREAD));
       expect(state.values.log).toEqual(["a", "one", "two", "three", "b", "one", "two", "three"]);
     });
 
@@ -139,13 +141,13 @@ for (const engine of ENGINES)
       await using world = await World.open(engine);
       const graph = asking();
       const scope = { checkpointScope: "assistant:A" };
-      await run(world.bind(graph, await world.saver("t", scope)), { log: ["x"] }, thread("t"));
+      await run(world.bind(graph, await world.saver(THREAD, scope)), { log: ["x"] }, thread(THREAD));
       const bound = world.bind(graph, world.reader(scope));
-      const outer = await bound.getState(thread("t"), { subgraphs: true });
+      const outer = await bound.getState(thread(THREAD), { subgraphs: true });
       const inner = outer.tasks[0].state.config.configurable;
       expect(Object.keys(inner.checkpoint_map).sort()).toEqual(["", inner.checkpoint_ns].sort());
       const state = await bound.getState(
-        thread("t", { checkpoint_ns: inner.checkpoint_ns, checkpoint_map: inner.checkpoint_map }),
+        thread(THREAD, { checkpoint_ns: inner.checkpoint_ns, checkpoint_map: inner.checkpoint_map }),
       );
       expect(state.next).toEqual(["ask"]);
     });
@@ -154,17 +156,17 @@ for (const engine of ENGINES)
       await using world = await World.open(engine);
       const lost: unknown[] = [];
       const controller = new AbortController();
-      const saver = await world.saver("t", {
+      const saver = await world.saver(THREAD, {
         onLost: (error) => {
           lost.push(error);
           controller.abort(error);
         },
       });
-      await world.grant("t", "thief");
+      await world.grant(THREAD, idOf("thief"));
       const failed = await run(
         world.bind(chain(), saver),
         { log: ["in"] },
-        { ...thread("t"), signal: controller.signal },
+        { ...thread(THREAD), signal: controller.signal },
       ).then(
         () => undefined,
         (error: unknown) => error,
@@ -173,22 +175,22 @@ for (const engine of ENGINES)
       expect(lost.length).toBe(1);
       await saver.idle();
       await expect(saver.settled()).rejects.toBeInstanceOf(LeaseLostError);
-      expect(await world.stored("t")).toEqual([]);
-      await expect(saver.putWrites(thread("t", { checkpoint_id: "x" }), [["log", 1]], "task")).rejects.toBeInstanceOf(
-        LeaseLostError,
-      );
+      expect(await world.stored(THREAD)).toEqual([]);
+      await expect(
+        saver.putWrites(thread(THREAD, { checkpoint_id: "x" }), [["log", 1]], "task"),
+      ).rejects.toBeInstanceOf(LeaseLostError);
       expect(lost.length).toBe(1);
     });
 
     it("refuses writes after close, without a fence, and to another thread", async () => {
       await using world = await World.open(engine);
-      const at = thread("t", { checkpoint_id: "x" });
+      const at = thread(THREAD, { checkpoint_id: "x" });
       await expect(world.reader().putWrites(at, [["log", 1]], "task")).rejects.toThrow("only reads");
-      const saver = await world.saver("t");
-      await expect(saver.putWrites(thread("other", { checkpoint_id: "x" }), [["log", 1]], "task")).rejects.toThrow(
-        "owns thread t",
-      );
-      const closing = await world.saver("t");
+      const saver = await world.saver(THREAD);
+      await expect(
+        saver.putWrites(thread(idOf("other"), { checkpoint_id: "x" }), [["log", 1]], "task"),
+      ).rejects.toThrow(`owns thread ${THREAD}`);
+      const closing = await world.saver(THREAD);
       const before = closing.putWrites(at, [["log", 1]], "task");
       const reason = new Error("cancelled");
       closing.close(reason);
@@ -200,19 +202,19 @@ for (const engine of ENGINES)
 
     it("reads its own writes without asking the storage", async () => {
       await using world = await World.open(engine);
-      const saver = await world.saver("t", { acknowledge: "queued" });
+      const saver = await world.saver(THREAD, { acknowledge: "queued" });
       const graph = world.bind(asking(), saver);
-      await run(graph, { log: ["x"] }, thread("t"));
+      await run(graph, { log: ["x"] }, thread(THREAD));
       const unread = world.repository.get.bind(world.repository);
       let asked = 0;
       world.repository.get = (...args) => {
         asked++;
         return unread(...args);
       };
-      const mine = await graph.getState(thread("t"), { subgraphs: true });
+      const mine = await graph.getState(thread(THREAD), { subgraphs: true });
       expect(asked).toBe(0);
       await saver.settled();
-      const stored = await world.bind(asking(), world.reader()).getState(thread("t"), { subgraphs: true });
+      const stored = await world.bind(asking(), world.reader()).getState(thread(THREAD), { subgraphs: true });
       expect(JSON.stringify(mine)).toBe(JSON.stringify(stored));
     });
 
@@ -226,12 +228,13 @@ for (const engine of ENGINES)
           .addEdge(START, "grow")
           .addEdge("grow", "more")
           .compile();
-      await run(world.bind(grow("a"), await world.saver("t")), { text: "s".repeat(2000) }, thread("t"));
+      await run(world.bind(grow("a"), await world.saver(THREAD)), { text: "s".repeat(2000) }, thread(THREAD));
       const history = [];
-      for await (const state of world.bind(grow("a"), world.reader()).getStateHistory(thread("t"))) history.push(state);
+      for await (const state of world.bind(grow("a"), world.reader()).getStateHistory(thread(THREAD)))
+        history.push(state);
       const early = history.find((state) => state.next[0] === "grow");
-      await run(world.bind(grow("b"), await world.saver("t")), null, early.config);
-      const head = await world.bind(grow("b"), world.reader()).getState(thread("t"));
+      await run(world.bind(grow("b"), await world.saver(THREAD)), null, early.config);
+      const head = await world.bind(grow("b"), world.reader()).getState(thread(THREAD));
       expect(head.values.text).toBe(`${"s".repeat(2000)}${"b".repeat(2001)}`);
       const old = await world.bind(grow("a"), world.reader()).getState(history[0].config);
       expect(old.values.text).toBe(`${"s".repeat(2000)}${"a".repeat(2001)}`);
@@ -256,16 +259,16 @@ for (const engine of ENGINES)
           .compile();
         return graph;
       };
-      const first = await world.saver("t");
+      const first = await world.saver(THREAD);
       await expect(
-        run(world.bind(slow(), first), { log: ["in"] }, { ...thread("t"), durability: "sync" }),
+        run(world.bind(slow(), first), { log: ["in"] }, { ...thread(THREAD), durability: "sync" }),
       ).rejects.toThrow("died");
       await first.idle();
-      const second = await world.saver("t");
-      await run(world.bind(slow(), second), null, thread("t"));
+      const second = await world.saver(THREAD);
+      await run(world.bind(slow(), second), null, thread(THREAD));
       // The finished task's write is taken, not made again.
       expect(started).toEqual(["left", "right", "right"]);
-      const state = await world.bind(slow(), world.reader()).getState(thread("t"));
+      const state = await world.bind(slow(), world.reader()).getState(thread(THREAD));
       expect(state.values.log).toEqual(["in", "left", "right"]);
     });
 
@@ -279,17 +282,17 @@ for (const engine of ENGINES)
         .addEdge(START, "plan")
         .addConditionalEdges("plan", () => [new Send("work", { item: "x" }), new Send("work", { item: "y" })], ["work"])
         .compile();
-      const saver = await world.saver("t");
+      const saver = await world.saver(THREAD);
       await run(
         world.bind(graph, saver),
         { messages: [new HumanMessage({ content: "go", id: "h" })] },
         {
-          ...thread("t"),
+          ...thread(THREAD),
           interruptBefore: ["work"],
         },
       );
-      await run(world.bind(graph, await world.saver("t")), null, thread("t"));
-      const state = await world.bind(graph, world.reader()).getState(thread("t"));
+      await run(world.bind(graph, await world.saver(THREAD)), null, thread(THREAD));
+      const state = await world.bind(graph, world.reader()).getState(thread(THREAD));
       expect(state.values.messages.map((message: BaseMessage) => message.content)).toEqual([
         "go",
         "plan",
@@ -307,8 +310,8 @@ for (const engine of ENGINES)
         .addEdge(START, "odd")
         .compile();
       const lost: unknown[] = [];
-      const saver = await world.saver("t", { onLost: (error) => lost.push(error) });
-      await expect(run(world.bind(graph, saver), { n: 1 }, thread("t"))).rejects.toThrow("cannot be stored");
+      const saver = await world.saver(THREAD, { onLost: (error) => lost.push(error) });
+      await expect(run(world.bind(graph, saver), { n: 1 }, thread(THREAD))).rejects.toThrow("cannot be stored");
       await saver.idle();
       expect(lost.length).toBe(1);
     });

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { nameId } from "@fractal-agents/infra/ids";
 import { JsonPlusSerializer } from "@langchain/langgraph-checkpoint";
 import { GroupCommit } from "#core/checkpoints/group-commit";
 import type { CheckpointRepository, StoredCheckpoint } from "#core/checkpoints/repository";
@@ -9,11 +10,19 @@ import { bindGraph } from "#core/graphs/bind";
 import type { GraphLike } from "#core/graphs/registry";
 import { ANONYMOUS } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
-import { openSqliteStorage } from "#storage/sqlite/open";
+import { openTestStorage, storageUnderTest } from "../servers/storage.ts";
 import { MemoryRepository } from "./memory-repository.ts";
 
-export const ENGINES = ["memory", "sqlite"] as const;
+/** The port in its simplest form, and the storage under test. */
+export const ENGINES = ["memory", storageUnderTest] as const;
 export type Engine = (typeof ENGINES)[number];
+
+const NAMESPACE = "0b0f5c1e-6c0a-4f0e-9d55-5f0b6f1a7c11";
+
+/** A UUID that a test can call by name: threads, runs and whoever writes have no other ids. */
+export function idOf(name: string): string {
+  return nameId(name, NAMESPACE);
+}
 
 /** A storage, its group commit, and graphs bound to savers on it. */
 export class World implements AsyncDisposable {
@@ -39,7 +48,7 @@ export class World implements AsyncDisposable {
       return new World(repository, grant, async () => undefined);
     }
     const dir = await mkdtemp(join(tmpdir(), "fractal-checkpoints-"));
-    const storage = await openSqliteStorage({ dataDir: dir });
+    const storage = await openTestStorage(dir);
     const held = new Map<string, Fence>();
     const grant = async (threadId: string, runId: string) => {
       await storage.threads.insert(ANONYMOUS, { thread_id: threadId, metadata: {} });
@@ -61,9 +70,9 @@ export class World implements AsyncDisposable {
     await this.#close();
   }
 
-  /** A saver of a new run of the thread, which takes the lane over. */
+  /** A saver of a new run of the thread, which takes the lane over; the first run is `idOf("run-1")`. */
   async saver(threadId: string, options: Partial<SaverOptions> = {}): Promise<FencedSaver> {
-    const runId = `run-${++this.#runs}`;
+    const runId = idOf(`run-${++this.#runs}`);
     return this.reader({ fence: await this.grant(threadId, runId), runId, ...options });
   }
 

@@ -5,16 +5,16 @@ import { loadConfig } from "#config";
 import type { Storage } from "#core/storage";
 import { FeedHub } from "#core/streams/hub";
 import { serve } from "#platform/serve";
-import { openSqliteStorage } from "#storage/sqlite/open";
 import { createEngine } from "../../src/compose/engine.ts";
 import { loadGraphs } from "../../src/compose/graphs.ts";
+import { openStorage } from "../../src/compose/storage.ts";
 
 const [dataDir = "", configPath = ""] = process.argv.slice(2);
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 const logger = createLogger({ level: "warn", json: true, write: say });
-const config = loadConfig({ env: {}, cwd: dataDir, configPath });
-const storage = await openSqliteStorage({ dataDir });
+const config = loadConfig({ env: { ...process.env, FRACTAL_DATA_DIR: dataDir }, cwd: dataDir, configPath });
+const storage = await openStorage(config, { logger });
 const endless: Storage = {
   ...storage,
   runs: {
@@ -29,7 +29,7 @@ const graphs = await loadGraphs(config, { version: "0.0.0", logger });
 const stopping = new AbortController().signal;
 const parts = { config, version: "0.0.0", logger, storage: endless, graphs, hub: new FeedHub(), stopping };
 const engine = createEngine(parts);
-await engine.worker.recover();
+await engine.begin();
 await engine.assistants.installSystemAssistants();
 const http = await serve({ fetch: engine.app.fetch, hostname: "127.0.0.1", port: 0 });
 say(`  URL  ${http.url}`);

@@ -1,4 +1,5 @@
 import { describe, expect, it, setDefaultTimeout } from "bun:test";
+import { join } from "node:path";
 import { CrashServer, eventually } from "./server.ts";
 
 setDefaultTimeout(60_000);
@@ -67,5 +68,29 @@ describe("a run that ends at the start after a kill", () => {
       ({ values }) => values !== null,
     );
     expect([thread.status, thread.values.started, thread.values.finished]).toEqual(["interrupted", true, undefined]);
+  });
+});
+
+describe("a run whose code throws where nobody catches", () => {
+  it("is given up after its attempts, and others that ran beside it lose none", async () => {
+    const env = { FRACTAL_MAX_ATTEMPTS: "2" };
+    await using server = await CrashServer.start("bun", env, join(import.meta.dir, "fixtures"));
+    const [bomb, other] = [await server.thread(), await server.thread()];
+    const long = { assistant_id: "counter", input: { steps: 60, sleep_ms: 50 }, config: { recursion_limit: 100 } };
+    const beside = await server.json(`/threads/${other}/runs`, long);
+    const { run_id: runId } = await server.json(`/threads/${bomb}/runs`, { assistant_id: "timebomb", input: {} });
+    expect(await server.exited()).toBe(1);
+    await server.start();
+    expect(await server.exited()).toBe(1);
+    await server.start();
+    const run = await eventually(
+      () => server.json(`/threads/${bomb}/runs/${runId}`),
+      ({ status }) => status === "error",
+    );
+    const joined = await server.json(`/threads/${bomb}/runs/${run.run_id}/join`);
+    expect(joined.__error__.error).toBe("RunAttemptsExhausted");
+    expect(joined.__error__.message).toContain("thrown outside of every node");
+    const values = await server.json(`/threads/${other}/runs/${beside.run_id}/join`);
+    expect(values.count).toBe(60);
   });
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { lines } from "../cli/lines.ts";
 import { SseReader } from "../runs/sse-client.ts";
+import { dropStorage, storageEnvironment } from "../servers/storage.ts";
 
 const root = resolve(import.meta.dir, "../../../..");
 const entry = join(root, "apps/ts/src/index.ts");
@@ -19,6 +20,7 @@ export const testNode: string | undefined = process.env.FRACTAL_TEST_NODE || und
 export class CrashServer implements AsyncDisposable {
   readonly dataDir: string = mkdtempSync(join(tmpdir(), "fractal-crash-"));
   #child: ChildProcess | undefined;
+  #storage: Record<string, string> | undefined;
   #out: ReturnType<typeof lines> | undefined;
   url = "";
 
@@ -56,9 +58,18 @@ export class CrashServer implements AsyncDisposable {
   }
 
   async #spawn(program: string, args: string[]): Promise<void> {
+    // One database for all starts of this server.
+    this.#storage ??= await storageEnvironment();
     const child = spawn(program, args, {
       cwd: this.project,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: "0", FRACTAL_DATA_DIR: this.dataDir, ...this.env },
+      env: {
+        PATH: process.env.PATH,
+        HOME: process.env.HOME,
+        PORT: "0",
+        FRACTAL_DATA_DIR: this.dataDir,
+        ...this.#storage,
+        ...this.env,
+      },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;
@@ -73,6 +84,15 @@ export class CrashServer implements AsyncDisposable {
   /** SIGKILL: nothing of the process runs after this. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");
+  }
+
+  /** The exit code of a server that ends by itself. */
+  async exited(): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) throw new Error("it does not run");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    this.#child = undefined;
+    return child.exitCode;
   }
 
   /** A clean stop; the exit code. */
@@ -121,6 +141,7 @@ export class CrashServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+    await dropStorage(this.#storage);
     rmSync(this.dataDir, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Fractal, fractal, shim } from "../cli/fractal.ts";
+import { dropStorage, storageEnvironment } from "../servers/storage.ts";
 
 export type EngineName = "bun" | "node";
 
@@ -34,6 +36,7 @@ export class SpawnedServer implements AsyncDisposable {
   readonly #home: string;
   readonly dataDir: string;
   #process: Fractal | undefined;
+  #storage: Record<string, string> | undefined;
   url = "";
 
   private constructor(options: SpawnOptions, home: string) {
@@ -58,10 +61,18 @@ export class SpawnedServer implements AsyncDisposable {
     const { engine = "bun", command = "start", project = "engine", env = {} } = this.#options;
     const node = engine === "node" ? testNode : "node";
     if (node === undefined) throw new Error("FRACTAL_TEST_NODE names no Node 24");
+    // One database for all starts of this server.
+    this.#storage ??= await storageEnvironment();
     this.#process = fractal(command === "dev" ? ["dev", "--no-browser"] : ["start"], {
       cwd: project === "shipped" ? this.#home : PROJECTS[project],
       command: [node, shim],
-      env: { ...(engine === "node" && { FRACTAL_ENGINE: "node" }), PORT: "0", FRACTAL_DATA_DIR: this.dataDir, ...env },
+      env: {
+        ...(engine === "node" && { FRACTAL_ENGINE: "node" }),
+        PORT: "0",
+        FRACTAL_DATA_DIR: this.dataDir,
+        ...this.#storage,
+        ...env,
+      },
     });
     this.url = await this.#process.url();
   }
@@ -78,35 +89,42 @@ export class SpawnedServer implements AsyncDisposable {
     return code;
   }
 
+  /** SIGKILL to the server alone: its supervisor starts it again. */
+  killServer(): void {
+    for (const pid of this.#children(this.#process?.child.pid as number)) process.kill(pid, "SIGKILL");
+  }
+
   /** SIGKILL to the supervisor, so that it starts nothing again, and to the server. */
   async kill(): Promise<void> {
     const running = this.#process;
     if (running === undefined || running.child.exitCode !== null || running.child.signalCode !== null) return;
+    const servers = this.#children(running.child.pid as number);
     running.child.kill("SIGKILL");
     await running.exit;
-    const pid = this.#serverPid();
-    if (pid === undefined) return;
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch (error) {
-      // It went with its supervisor.
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    for (const pid of servers) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch (error) {
+        // It went with its supervisor.
+        if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+      }
     }
     // Nobody waits for a grandchild; its files and sockets are closed when it takes no connection any more.
     if (this.url !== "") while (await accepts(this.url)) await delay(5);
   }
 
-  #serverPid(): number | undefined {
-    try {
-      return Number(readFileSync(join(this.dataDir, "lock.pid"), "utf8")) || undefined;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
+  #children(pid: number): number[] {
+    const listing = spawnSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" }).stdout;
+    return listing
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).map(Number))
+      .filter(([, parent]) => parent === pid)
+      .map(([child]) => child as number);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+    await dropStorage(this.#storage);
     rmSync(this.#home, { recursive: true, force: true });
   }
 }

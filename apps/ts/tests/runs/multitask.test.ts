@@ -125,11 +125,12 @@ describe("double texting", () => {
     const thread = await server.thread();
     await server.post(`${thread.runs}/wait`, { assistant_id: "counter", input: { steps: 1 } });
     const { runs: queue } = server.storage;
+    const worker_id = server.worker.id as string;
     // A graph that this server has not loaded: nobody else takes the run.
     const claimed = async () => {
       const graph_id = "elsewhere";
       const { run_id } = await insertRun({ thread_id: thread.id, graph_id });
-      return await queue.claimRun({ worker_id: "w", slots: 1, graphs: [graph_id] }, run_id);
+      return await queue.claimRun({ worker_id, slots: 1, graphs: [graph_id] }, run_id);
     };
     const insertRun = async (changes: object) => {
       const made = await queue.create(ANONYMOUS, queuedRun(changes));

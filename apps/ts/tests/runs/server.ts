@@ -2,15 +2,15 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger } from "@fractal-agents/infra/logger";
-import { loadConfig } from "#config";
+import { type Config, loadConfig } from "#config";
 import { ANONYMOUS } from "#core/identity/scope";
 import type { Worker } from "#core/runs/worker";
 import type { Storage } from "#core/storage";
 import { FeedHub } from "#core/streams/hub";
 import { type HttpServer, serve } from "#platform/serve";
-import { openSqliteStorage } from "#storage/sqlite/open";
 import { createEngine } from "../../src/compose/engine.ts";
 import { loadGraphs } from "../../src/compose/graphs.ts";
+import { openTestStorage } from "../servers/storage.ts";
 import { eventsOf, type SseEvent } from "./sse-client.ts";
 
 export interface Reply {
@@ -54,25 +54,32 @@ export class RunServer implements AsyncDisposable {
     this.#close = parts.close;
   }
 
-  static async start(env: Record<string, string> = {}, project?: string): Promise<RunServer> {
+  /** `given`: the storage of a fleet, which outlives the server, and what its settings cannot say. */
+  static async start(
+    env: Record<string, string> = {},
+    project?: string,
+    given: { storage?: Storage; config?: Partial<Config> } = {},
+  ): Promise<RunServer> {
     const cwd = await mkdtemp(join(tmpdir(), "fractal-runs-"));
     const log: string[] = [];
     const logger = createLogger({ level: "warn", json: true, write: (line) => void log.push(line) });
     const configPath = project ?? join(import.meta.dir, "fixtures", "langgraph.json");
-    const config = loadConfig({ env, cwd, ...(project !== "shipped" && { configPath }) });
-    const storage = await openSqliteStorage({ dataDir: join(cwd, ".fractal") });
+    const config = { ...loadConfig({ env, cwd, ...(project !== "shipped" && { configPath }) }), ...given.config };
+    const storage = given.storage ?? (await openTestStorage(join(cwd, ".fractal")));
     const graphs = await loadGraphs(config, { version: "0.0.0", logger });
     const stopping = new AbortController();
     const hub = new FeedHub();
     const engine = createEngine({ config, version: "0.0.0", logger, storage, graphs, hub, stopping: stopping.signal });
     await engine.assistants.installSystemAssistants();
+    await engine.begin();
     const http = await serve({ fetch: engine.app.fetch, hostname: "127.0.0.1", port: 0 });
     const close = async () => {
-      await engine.worker.drain("test", 0);
+      await engine.drain("test", 0);
       hub.suspendAll();
+      engine.close();
       await http.close(AbortSignal.timeout(1_000));
       stopping.abort();
-      await storage[Symbol.asyncDispose]();
+      if (given.storage === undefined) await storage[Symbol.asyncDispose]();
       await rm(cwd, { recursive: true });
     };
     return new RunServer({ storage, hub, worker: engine.worker, log, http, close });

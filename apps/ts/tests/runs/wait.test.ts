@@ -126,9 +126,11 @@ describe("wait and join", () => {
     const running = await server.open("POST", `${thread.runs}/wait`, { body });
     await arrival("taken-back");
     const pending = await server.open("POST", `${thread.runs}/wait`, { body });
-    await server.post(thread.runs, { assistant_id: "counter", input: { steps: 1 }, multitask_strategy: "rollback" });
+    const instead = { assistant_id: "gate", input: { name: "instead" }, multitask_strategy: "rollback" };
+    await server.post(thread.runs, instead);
     expect(await pending.json()).toEqual(kept);
     expect(await running.json()).toEqual(kept);
+    open("instead");
   });
 
   it("cancel the run of a client that leaves, if it asked for that, and only then", async () => {

@@ -61,9 +61,10 @@ describe("clients that vanish", () => {
           const client = await RawClient.open(server.url, `${thread.runs}/${form}`, body);
           if (moment === "later") await client.readUntil("HTTP/1.1 200");
           client.vanish();
-          await arrival(name);
-          const now = async () => (await server.get(thread.runs)).body[0].status;
+          const now = async () => (await server.get(thread.runs)).body[0]?.status;
+          // One that was cancelled at once need not have come to its gate.
           if (status === "interrupted") await until(async () => (await now()) === status);
+          else await arrival(name);
           open(name);
           await until(async () => (await now()) === status);
         }
@@ -103,7 +104,7 @@ describe("a server that stops", () => {
     await server.worker.drain("test", 0);
     server.hub.suspendAll();
     await server.http.close(AbortSignal.abort());
-    expect(await server.storage.runs.counts()).toEqual({ pending: 2, running: 0 });
+    expect(await server.storage.runs.counts()).toMatchObject({ pending: 2, running: 0 });
     for (const each of [client, queued]) each.vanish();
     await server[Symbol.asyncDispose]();
   });

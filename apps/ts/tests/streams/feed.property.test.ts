@@ -11,8 +11,9 @@ import { RunEmitter } from "#core/streams/emitter";
 import type { EventId } from "#core/streams/events";
 import { RunFeed } from "#core/streams/feed";
 import { readLive } from "#core/streams/reader";
-import { openSqliteStorage } from "#storage/sqlite/open";
+import { enlist } from "../contract/harness.ts";
 import { queuedRun } from "../runs/queued-run.ts";
+import { openTestStorage } from "../servers/storage.ts";
 
 type Step =
   | { do: "emit"; count: number; bytes: number }
@@ -74,6 +75,7 @@ class Reader {
 
 async function claimedRun(storage: Storage): Promise<RunRecord> {
   const { runs } = storage;
+  await enlist({ storage }, "w");
   const run = queuedRun({ graph_id: "elsewhere", if_not_exists: "create", logged: true });
   await runs.create(ANONYMOUS, run);
   const claimed = await runs.claimRun({ worker_id: "w", slots: 1, graphs: ["elsewhere"] }, run.run_id);
@@ -120,7 +122,7 @@ async function play(storage: Storage, steps: readonly Step[]): Promise<void> {
     else if (next.do === "join") joinAt(next.from, next.at % emitted);
     else emit(next.count, next.bytes);
   }
-  await emitter.written();
+  await emitter.seal();
   const closing = emitter.conclude([{ mode: "end", data: "null", shown: true }]);
   const outcome = { status: "success" as const, error: null, scope: "", state: undefined, events: closing.rows };
   expect((await storage.runs.finish(fence, outcome)).kind).toBe("finished");
@@ -138,7 +140,7 @@ async function play(storage: Storage, steps: readonly Step[]): Promise<void> {
 describe("readers of a run", () => {
   it("get every event once and in order, however appends, writes, trims and pulls fall", async () => {
     const dataDir = await mkdtemp(join(tmpdir(), "fractal-feed-"));
-    const storage = await openSqliteStorage({ dataDir });
+    const storage = await openTestStorage(dataDir);
     const seed = Number(process.env.FRACTAL_TEST_SEED ?? Date.now() % 2 ** 31);
     try {
       await fc.assert(

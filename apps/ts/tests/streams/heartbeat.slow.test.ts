@@ -1,6 +1,7 @@
 import { describe, expect, it } from "bun:test";
 import { arrival, open } from "../runs/fixtures/gate.ts";
-import { RunServer } from "../runs/server.ts";
+import { RunServer, until } from "../runs/server.ts";
+import { RawClient } from "./raw-client.ts";
 
 /** What came of an answer's body, and after how many ms. */
 async function arrivals(answer: Response, began: number): Promise<{ at: number; text: string }[]> {
@@ -42,4 +43,22 @@ describe("signs of life", () => {
     expect(newlines[0]).toBeLessThan(1_000);
     expect(JSON.parse((await wait).map(({ text }) => text).join(""))).toMatchObject({ n: 1 });
   }, 30_000);
+});
+
+describe("a client that does not read", () => {
+  it("is cut off after 30 s, and until then its stream is open", async () => {
+    await using server = await RunServer.start();
+    const streamsOpen = async () =>
+      Number(/^fractal_streams_open (\d+)$/m.exec((await server.get("/metrics")).text)?.[1]);
+    const thread = await server.thread();
+    const body = { assistant_id: "gate", input: { name: "blocked", n: 2_000, size: 10_000 }, stream_mode: "custom" };
+    const client = await RawClient.open(server.url, `${thread.runs}/stream`, body);
+    await arrival("blocked");
+    open("blocked");
+    const { body: runs } = await server.get(thread.runs);
+    await until(async () => (await server.get(`${thread.runs}/${runs[0].run_id}`)).body.status === "success");
+    expect(await streamsOpen()).toBe(1);
+    await until(async () => (await streamsOpen()) === 0, 60_000);
+    client.vanish();
+  }, 90_000);
 });

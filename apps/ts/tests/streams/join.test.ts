@@ -211,3 +211,17 @@ describe("joining a stream", () => {
     });
   });
 });
+
+it("a HEAD request of a stream leaves no reader behind", async () => {
+  await using server = await RunServer.start();
+  const thread = await server.thread();
+  const { body: run } = await server.post(thread.runs, { assistant_id: "gate", input: { name: "head" } });
+  await arrival("head");
+  for (const path of [`${thread.runs}/${run.run_id}/stream`, `${thread.runs}/${run.run_id}/join`]) {
+    const answer = await server.open("HEAD", path);
+    expect([answer.status, await answer.text()]).toEqual([200, ""]);
+  }
+  expect(server.hub.find(run.run_id)?.readers).toBe(0);
+  expect((await server.get("/metrics")).text).toMatch(/^fractal_streams_open 0$/m);
+  open("head");
+});

@@ -137,7 +137,7 @@ describe("the wire format of a run's stream", () => {
     const events = await new SseReader(answer).rest();
     expect(shapeOf(events)).toEqual(["metadata", "values"]);
     await drained;
-    expect(await storage.runs.counts()).toEqual({ pending: 1, running: 0 });
+    expect(await storage.runs.counts()).toMatchObject({ pending: 1, running: 0 });
     await draining[Symbol.asyncDispose]();
   });
 });

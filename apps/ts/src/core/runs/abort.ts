@@ -25,3 +25,13 @@ export class Shutdown extends Error {
     super("The server is shutting down");
   }
 }
+
+/** The code of a run threw where nobody catches, and takes the process down: that costs the run an attempt. */
+export class ProcessFault extends Error {
+  override readonly name = "ProcessFault";
+  constructor(cause: unknown) {
+    super(`It ended its process: ${cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)}`, {
+      cause,
+    });
+  }
+}

@@ -10,11 +10,13 @@ import type { RunFailure } from "./repository.ts";
  * the runs is stored already.
  */
 export async function closeFeeds(
-  env: Pick<RunEnvironment, "hub" | "storage" | "logger">,
+  env: Pick<RunEnvironment, "hub" | "storage" | "logger" | "follower" | "hints">,
   scope: AuthScope,
   target: { thread_id: string; run_ids: readonly string[]; error?: RunFailure | null },
 ): Promise<void> {
-  const open = target.run_ids.filter((id) => env.hub.find(id) !== undefined);
+  for (const id of target.run_ids) env.hints.log(id);
+  // A feed that is filled from the log gets what is left of it before its end.
+  const open = target.run_ids.filter((id) => env.hub.find(id) !== undefined && !env.follower.look(id));
   if (open.length === 0) return;
   const { error = null } = target;
   let body = "{}";

@@ -1,4 +1,5 @@
-import { RunTimeout, Shutdown } from "./abort.ts";
+import { LeaseLostError } from "#core/errors";
+import { type ProcessFault, RunTimeout, Shutdown } from "./abort.ts";
 import type { Fence } from "./fence.ts";
 import type { RunRecord } from "./repository.ts";
 
@@ -16,6 +17,13 @@ export class RunHandle {
   /** Set by the executor; a drain asked for earlier reaches it then. */
   #drainable: Drainable | undefined;
   #draining: string | undefined;
+  #lost = false;
+  #onLost: (() => void) | undefined;
+  /** Whether it was told to stop; it is told once. */
+  cancelled = false;
+  /** Why handing it back costs an attempt; undefined: it does not. */
+  blamed: ProcessFault | undefined;
+  readonly #claimedAt = performance.now();
   /** Resolves when the attempt is over in every respect. */
   readonly done: Promise<void>;
   readonly #resolveDone: () => void;
@@ -31,12 +39,36 @@ export class RunHandle {
     this.#deadline.unref?.();
   }
 
+  /** Since it was claimed. */
+  get seconds(): number {
+    return (performance.now() - this.#claimedAt) / 1_000;
+  }
+
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** The first reason stands. */
+  /** Whether the run is somebody else's now: nothing of this attempt may be shown or stored any more. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Called once when the run is lost, also if something else has aborted it before. */
+  set onLost(callback: () => void) {
+    this.#onLost = callback;
+  }
+
+  /** This process may not hold the run any longer. */
+  lose(): void {
+    this.abort(new LeaseLostError(this.run.thread_id, this.run.run_id));
+  }
+
+  /** The first reason stands, except that a lost run is lost. */
   abort(reason: Error): void {
+    if (reason instanceof LeaseLostError && !this.#lost) {
+      this.#lost = true;
+      this.#onLost?.();
+    }
     if (!this.#controller.signal.aborted) this.#controller.abort(reason);
   }
 

@@ -10,6 +10,7 @@ import { RunCancelled, RunTimeout, Shutdown } from "./abort.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
+import { followRun, storedValues } from "./ending.ts";
 import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment } from "./prepare.ts";
 import type { RunFailure, RunOutcome } from "./repository.ts";
@@ -44,14 +45,20 @@ export class RunExecution {
     const { run, fence } = handle;
     this.#kwargs = run.kwargs as unknown as RunKwargs;
     this.#feed = env.hub.open(run.run_id);
+    this.#feed.executing = true;
     this.#feed.reopen();
     this.#emitter = new RunEmitter({
       feed: this.#feed,
       fence,
       logged: run.logged,
-      write: (rows) => env.commits.submit({ kind: "events", fence, rows }),
+      write: async (rows) => {
+        await env.commits.submit({ kind: "events", fence, rows });
+        env.hints.log(run.run_id);
+      },
       onFailure: (error) => handle.abort(error as Error),
+      onFirst: run.attempt === 1 ? () => this.#countFirst() : undefined,
     });
+    handle.onLost = () => this.#leave();
   }
 
   get #scope(): AuthScope {
@@ -62,6 +69,7 @@ export class RunExecution {
   async run(): Promise<AttemptEnd> {
     const { run } = this.#handle;
     const { run_id, thread_id, attempt } = run;
+    await this.#takeOver();
     this.#emitter.begin(JSON.stringify({ run_id, attempt, thread_id }));
     this.#env.hub.announce(thread_id, this.#feed);
     let thrown: unknown;
@@ -81,7 +89,16 @@ export class RunExecution {
     return this.#settle(thrown);
   }
 
+  /** Readers here followed the run from afar; from now on this attempt writes their feed. */
+  async #takeOver(): Promise<void> {
+    const { run_id, epoch, first_epoch } = this.#handle.run;
+    const { follower } = this.#env;
+    if (epoch === first_epoch) follower.unfollow(run_id);
+    else await this.#untilStored(() => follower.handOver(run_id, epoch), "the log of earlier attempts is not read yet");
+  }
+
   async #drive(): Promise<void> {
+    if (this.#handle.lost) throw this.#handle.signal.reason;
     const prepared = await prepareRun(this.#handle, this.#env);
     this.#prepared = prepared;
     if (prepared.recovery === "finished") return this.#announceStanding(prepared.graph);
@@ -104,11 +121,12 @@ export class RunExecution {
   async #settle(thrown: unknown): Promise<AttemptEnd> {
     const { signal, fence, run } = this.#handle;
     const cause = signal.aborted ? signal.reason : thrown;
-    if (cause instanceof LeaseLostError || thrown instanceof LeaseLostError) return this.#lose();
-    if (cause instanceof Shutdown || this.#isDrained(thrown)) return this.#release();
-    if (cause instanceof RuntimeError && cause.code === "unavailable" && this.#prepared !== undefined) {
-      return this.#retry(failureOf(cause));
+    if (this.#handle.lost || cause instanceof LeaseLostError || thrown instanceof LeaseLostError) return this.#lose();
+    if (cause instanceof Shutdown || this.#isDrained(thrown)) {
+      const { blamed } = this.#handle;
+      return blamed === undefined ? this.#release() : this.#retry(failureOf(blamed));
     }
+    if (this.#isOutage(cause)) return this.#retry(failureOf(cause));
     if (thrown !== undefined && !(cause instanceof RunCancelled)) {
       this.#env.logger.warn(
         { run_id: run.run_id, thread_id: run.thread_id, graph_id: run.graph_id, err: cause },
@@ -116,7 +134,7 @@ export class RunExecution {
       );
     }
     // What is on its way to the log must be there before the lane is given up: later it would be refused.
-    await this.#emitter.written();
+    await this.#emitter.seal();
     const { verdict, events, body } = await this.#ending(thrown === undefined ? undefined : cause);
     const closing = this.#emitter.conclude(events);
     const outcome: RunOutcome = {
@@ -130,8 +148,17 @@ export class RunExecution {
     if (result === undefined || result.kind === "fenced") return this.#lose();
     closing.release();
     this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : body });
+    this.#feed.executing = false;
     this.#env.hub.drop(run.run_id);
+    this.#env.hints.log(run.run_id);
+    this.#env.observer.ended({ graph_id: run.graph_id, status: verdict.status, seconds: this.#handle.seconds });
     return result.kind === "removed" || result.thread_status === "busy" ? "handed_on" : "finished";
+  }
+
+  /** The storage was out of reach; not so if it is the graph that cannot be had. */
+  #isOutage(cause: unknown): boolean {
+    if (!(cause instanceof RuntimeError) || cause.code !== "unavailable") return false;
+    return this.#prepared !== undefined || this.#env.graphs.find(this.#handle.run.graph_id)?.error === undefined;
   }
 
   #isDrained(thrown: unknown): boolean {
@@ -227,12 +254,14 @@ export class RunExecution {
   }
 
   async #storedValues(): Promise<string> {
-    const thread = await this.#env.storage.threads.find(this.#scope, this.#handle.run.thread_id);
-    return thread?.values == null ? "{}" : JSON.stringify(thread.values);
+    const find = () => storedValues(this.#env, this.#scope, this.#handle.run.thread_id);
+    return (await this.#untilStored(find, "the values of a thread could not be read")) ?? "{}";
   }
 
   async #release(): Promise<AttemptEnd> {
     try {
+      // Also what is under way: it would be refused once the lane is given up.
+      await this.#emitter.seal();
       await this.#emitter.flush();
     } catch (error) {
       this.#env.logger.warn(
@@ -240,44 +269,72 @@ export class RunExecution {
         "last events of a released run were not kept",
       );
     }
-    this.#emitter.conclude([]);
-    this.#feed.suspend();
-    const released = await this.#untilStored(() => this.#env.storage.runs.release(this.#handle.fence));
+    this.#leave();
+    const { run, fence } = this.#handle;
+    const released = await this.#untilStored(() => this.#env.storage.runs.release(fence));
+    this.#env.observer.interrupted({ graph_id: run.graph_id, reason: released === true ? "released" : "fenced" });
+    // It may have ended by a cancel that came too late to be carried out.
+    this.#env.hints.log(run.run_id);
     return released === true ? "released" : "lost";
   }
 
   async #retry(failure: RunFailure): Promise<AttemptEnd> {
     this.#emitter.conclude([]);
-    const swept = await this.#untilStored(() => this.#env.storage.runs.retry(this.#handle.fence, failure));
+    const { run, fence } = this.#handle;
+    const swept = await this.#untilStored(() => this.#env.storage.runs.retry(fence, failure));
     if (swept === undefined) return this.#lose();
-    if (swept.result === "requeued") return "retried";
-    await concludeSwept(this.#env, swept);
-    return "handed_on";
+    this.#env.observer.interrupted({ graph_id: run.graph_id, reason: "retried" });
+    if (swept.result !== "requeued") {
+      this.#env.observer.ended({ graph_id: run.graph_id, status: swept.run.status, seconds: this.#handle.seconds });
+      await concludeSwept(this.#env, swept);
+      this.#feed.executing = false;
+      return "handed_on";
+    }
+    this.#feed.executing = false;
+    // The next attempt may be another process's.
+    if (this.#feed.state === "open") void followRun(this.#env, swept.run, this.#feed);
+    return "retried";
   }
 
-  /** Somebody else decides about this run now; readers come back and ask again. */
+  /** Somebody else decides about this run now. */
   #lose(): AttemptEnd {
-    this.#emitter.conclude([]);
-    if (this.#feed.state === "open") this.#feed.suspend();
-    if (this.#env.hub.find(this.#handle.run.run_id) === this.#feed) this.#env.hub.drop(this.#handle.run.run_id);
-    this.#env.logger.warn(
-      { run_id: this.#handle.run.run_id, epoch: this.#handle.fence.epoch },
-      "lost the lane of a run",
-    );
+    this.#leave();
+    const { run, fence } = this.#handle;
+    this.#env.observer.interrupted({ graph_id: run.graph_id, reason: "fenced" });
+    this.#env.logger.warn({ run_id: run.run_id, epoch: fence.epoch }, "lost the lane of a run");
     return "lost";
   }
 
+  /** Nothing more of this attempt is shown; readers come back and ask again, those who wait do so by themselves. */
+  #leave(): void {
+    const { hub } = this.#env;
+    const { run_id } = this.#handle.run;
+    this.#emitter.conclude([]);
+    // What an abandoned attempt still says must not disturb the one that took over its feed.
+    if (!this.#feed.executing) return;
+    this.#feed.executing = false;
+    if (this.#feed.state === "open") this.#feed.suspend();
+    // A draining process keeps it, so that whoever comes back is told at once to go elsewhere.
+    if (!hub.closing && hub.find(run_id) === this.#feed) hub.drop(run_id);
+  }
+
+  #countFirst(): void {
+    const { run, seconds } = this.#handle;
+    const waited = Date.parse(run.started_at ?? run.created_at) - Date.parse(run.created_at);
+    this.#env.observer.firstEvent({ graph_id: run.graph_id, seconds: waited / 1_000 + seconds });
+  }
+
   /** The end of a run must not be lost to a full disk: tried until it is stored or the process stops. */
-  async #untilStored<T>(write: () => Promise<T>): Promise<T | undefined> {
+  async #untilStored<T>(
+    write: () => Promise<T>,
+    problem = "the end of a run could not be stored",
+  ): Promise<T | undefined> {
     for (let delay = 50; ; delay = Math.min(delay * 2, 2000)) {
       try {
         return await write();
       } catch (error) {
         if (this.#env.stopping.aborted) return undefined;
-        this.#env.logger.error(
-          { run_id: this.#handle.run.run_id, err: error },
-          "the end of a run could not be stored; trying again",
-        );
+        this.#env.logger.error({ run_id: this.#handle.run.run_id, err: error }, `${problem}; trying again`);
         await this.#env.delay(delay);
       }
     }

@@ -1,3 +1,4 @@
+import { idempotencyKey } from "@fractal-agents/infra/idempotency";
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { createSaver } from "#core/checkpoints/saver";
@@ -6,10 +7,13 @@ import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/regist
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
+import type { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
 import type { JsonObject } from "#schemas/common";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
+import type { Hints } from "./hints.ts";
+import type { RunObserver } from "./observer.ts";
 import { type Recovery, recover } from "./recover.ts";
 import { nullResume } from "./resume.ts";
 import { TransientSaver } from "./transient-saver.ts";
@@ -21,6 +25,10 @@ export interface RunEnvironment {
   graphs: GraphRegistry;
   commits: GroupCommit;
   hub: FeedHub;
+  /** Feeds of runs that other processes execute. */
+  follower: Follower;
+  hints: Hints;
+  observer: RunObserver;
   logger: Logger;
   /** Aborted when the process gives up waiting (second deadline of a shutdown). */
   stopping: AbortSignal;
@@ -62,7 +70,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     context: kwargs.context,
   });
   const toolkit = env.graphs.toolkit(run.graph_id);
-  const store = new ScopedStore({ items: env.storage.store, scope });
+  const store = new ScopedStore({ items: env.storage.store, scope, fence });
   const durable = kwargs.transient
     ? undefined
     : createSaver({
@@ -124,6 +132,8 @@ function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
     // Every key is copied dozens of times in a run: nobody's identity is not worth it.
     ...(run.owner === ANONYMOUS.owner ? undefined : { user_id: run.owner, langgraph_auth_user_id: run.owner }),
     langgraph_request_id: kwargs.request_id,
+    // Called by nodes and tools with the config that they are given.
+    fractal_idempotency_key: idempotencyKey,
     ...(kwargs.strict_resume === true && { __pregel_strict_resume: true }),
   };
 }

@@ -1,16 +1,15 @@
-import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import { compareIds, type EventId, frameOf, START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { ReaderFilter } from "#core/streams/modes";
 import { readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
-import { LoggedResult } from "./outcome.ts";
+import { followRun, resultOf, storedValues } from "./ending.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunRecord } from "./repository.ts";
 
-/** Rows of the log at once; each may hold a whole state. */
-const RESULT_ROWS = 100;
+/** Tells clients how soon to come back. No blank line follows: it must not look like an event. */
+const COME_BACK = new TextEncoder().encode("retry: 500\n");
 
 export interface JoinRequest extends ReaderFilter {
   from: "start" | "now" | EventId;
@@ -24,7 +23,8 @@ export interface Readable {
   feed?: RunFeed | undefined;
 }
 
-type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord };
+/** `gone`: rolled back meanwhile, there is nothing left of it. */
+type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: boolean };
 
 /** The stream closes without an end: the server drains, the client is to come back. */
 export class StreamSuspended extends Error {
@@ -52,9 +52,14 @@ export class RunReader {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
     const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
-    const found = feed === undefined ? await this.#attach(scope, run) : { feed };
+    const found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
       yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
+      if (found.feed.state === "suspended") yield [COME_BACK];
+      return;
+    }
+    if (found.gone) {
+      if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
       return;
     }
     const from = await this.#known(scope, found.run, request.from);
@@ -82,19 +87,30 @@ export class RunReader {
   }
 
   /** JSON text of the wait body, once the run is over. Throws StreamSuspended when the server drains first. */
-  async result(scope: AuthScope, { run, feed }: Readable, signal: AbortSignal): Promise<string> {
-    const found = feed === undefined ? await this.#attach(scope, run) : { feed };
-    if (found.feed === undefined) return this.#resultOf(scope, found.run);
-    await ended(found.feed, signal);
-    if (found.feed.result !== undefined) return found.feed.result.body;
-    if (signal.aborted) return "{}";
-    throw new StreamSuspended();
+  async result(scope: AuthScope, target: Readable, signal: AbortSignal): Promise<string> {
+    for (let { run, feed }: Readable = target; ; feed = undefined) {
+      const found = await this.#find(scope, { run, feed });
+      if (found.feed === undefined) return resultOf(this.#env, scope, found.run);
+      await ended(found.feed, signal);
+      if (found.feed.result !== undefined) return found.feed.result.body;
+      if (signal.aborted) return "{}";
+      if (this.#env.hub.closing) throw new StreamSuspended();
+      // This process lost the run, and another one goes on with it.
+      const now = await this.#env.storage.runs.find(scope, run.run_id);
+      if (now === undefined) return this.storedValues(scope, run.thread_id);
+      run = now;
+    }
   }
 
   /** JSON text of a thread's values; "{}" when it has none or is hidden. */
-  async storedValues(scope: AuthScope, threadId: string): Promise<string> {
-    const thread = await this.#env.storage.threads.find(scope, threadId);
-    return thread?.values == null ? "{}" : JSON.stringify(thread.values);
+  storedValues(scope: AuthScope, threadId: string): Promise<string> {
+    return storedValues(this.#env, scope, threadId);
+  }
+
+  /** The feed that the caller has from the run's creation, while it is still the one that is filled. */
+  async #find(scope: AuthScope, { run, feed }: Readable): Promise<Attached> {
+    if (feed !== undefined && (feed.state !== "open" || this.#env.hub.find(run.run_id) === feed)) return { feed };
+    return this.#attach(scope, run);
   }
 
   /**
@@ -105,7 +121,7 @@ export class RunReader {
     const opening = this.#opening.get(run.run_id);
     if (opening !== undefined) return opening;
     const known = this.#env.hub.find(run.run_id);
-    if (known !== undefined) return { feed: known };
+    if (known !== undefined && (known.state !== "suspended" || this.#env.hub.closing)) return { feed: known };
     if (isOver(run)) return { feed: undefined, run };
     const opened = this.#open(scope, run).finally(() => this.#opening.delete(run.run_id));
     this.#opening.set(run.run_id, opened);
@@ -113,36 +129,28 @@ export class RunReader {
   }
 
   async #open(scope: AuthScope, run: RunRecord): Promise<Attached> {
-    const feed = this.#env.hub.open(run.run_id);
+    const { hub, storage } = this.#env;
+    if (hub.find(run.run_id)?.state === "suspended") hub.drop(run.run_id);
+    const feed = hub.open(run.run_id);
+    const drop = () => {
+      // An attempt of this process may have begun to write it meanwhile.
+      if (!feed.executing && hub.find(run.run_id) === feed) hub.drop(run.run_id);
+    };
     try {
-      const now = await this.#env.storage.runs.find(scope, run.run_id);
-      if (now !== undefined && !isOver(now)) return { feed };
-      if (now === undefined) throw new RuntimeError("not_found", `Run ${run.run_id} not found`);
-      this.#env.hub.drop(run.run_id);
-      return { feed: undefined, run: now };
+      let now = await storage.runs.find(scope, run.run_id);
+      if (now !== undefined && !isOver(now)) {
+        await followRun(this.#env, now, feed);
+        if (feed.state === "open") return { feed };
+        // It ended while the log was read: told like any run that is over.
+        now = await storage.runs.find(scope, run.run_id);
+      }
+      drop();
+      if (now === undefined) return { feed: undefined, run, gone: true };
+      return isOver(now) ? { feed: undefined, run: now } : { feed };
     } catch (error) {
-      this.#env.hub.drop(run.run_id);
+      drop();
       throw error;
     }
-  }
-
-  async #resultOf(scope: AuthScope, run: RunRecord): Promise<string> {
-    const { thread_id, run_id } = run;
-    const result = new LoggedResult();
-    let after: EventId | undefined;
-    for (;;) {
-      const rows = await this.#env.storage.events.read(scope, {
-        thread_id,
-        run_id,
-        after,
-        modes: ["values"],
-        limit: RESULT_ROWS,
-      });
-      for (const row of rows) result.add(row);
-      after = rows[rows.length - 1];
-      if (rows.length < RESULT_ROWS) break;
-    }
-    return result.body(run.error) ?? (await this.storedValues(scope, thread_id));
   }
 
   /** How a run ended whose log does not say it: its executor was lost, or the run was taken away from it. */
@@ -166,7 +174,7 @@ export class RunReader {
     }
     const metadata = say("metadata", JSON.stringify({ run_id, attempt, thread_id }));
     if (run.error !== null) yield [metadata, say("error", JSON.stringify(run.error))];
-    else yield [metadata, say("values", await this.#resultOf(scope, run)), ...end];
+    else yield [metadata, say("values", await resultOf(this.#env, scope, run)), ...end];
   }
 }
 
@@ -185,7 +193,8 @@ export function isOver(run: RunRecord): boolean {
 }
 
 function ended(feed: RunFeed, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
+  feed.waiting++;
+  return new Promise<void>((resolve) => {
     let forget = () => {};
     const check = () => {
       if (feed.state === "open" && !signal.aborted) {
@@ -198,5 +207,7 @@ function ended(feed: RunFeed, signal: AbortSignal): Promise<void> {
     };
     signal.addEventListener("abort", check);
     check();
+  }).finally(() => {
+    feed.waiting--;
   });
 }

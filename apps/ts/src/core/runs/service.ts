@@ -2,15 +2,18 @@ import { newId } from "@fractal-agents/infra/ids";
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { RunFeed } from "#core/streams/feed";
+import type { NewThread } from "#core/threads/repository";
 import type { Assistant } from "#schemas/assistants";
 import type { Page } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import { closeFeeds } from "./close-feeds.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
+import { followRun } from "./ending.ts";
+import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
-import { RunReader } from "./read.ts";
-import type { RunQuery, RunRecord } from "./repository.ts";
+import { RunReader, StreamSuspended } from "./read.ts";
+import type { CreateOutcome, NewRun, RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
 
 const BUSY = "Thread is already running a task. Wait for it to finish or choose a different multitask strategy.";
@@ -19,6 +22,8 @@ export interface RunServiceDeps {
   env: RunEnvironment;
   worker: Worker;
   assistants: { resolve(scope: AuthScope, idOrGraph: string): Promise<Assistant> };
+  /** Of threads that are made for a run. */
+  threadTtl?: NewThread["ttl"];
   /** Attempts a run may use (FRACTAL_MAX_ATTEMPTS). */
   maxAttempts: number;
 }
@@ -30,6 +35,8 @@ export interface CreateCall {
   streamed: boolean;
   /** Whether the caller reads or waits: a feed is opened before the run can start, so nothing is missed. */
   attached: boolean;
+  /** Whether it is one of many that were asked for at once. */
+  bulk?: boolean | undefined;
   requestId: string;
   idempotencyKey?: string | undefined;
 }
@@ -43,6 +50,7 @@ export interface Accepted {
 /** Runs as the API means them. A method that changes a run returns after its transaction has committed. */
 export class RunService {
   readonly #deps: RunServiceDeps;
+  readonly #clocks = new TenantClocks();
   readonly reader: RunReader;
 
   constructor(deps: RunServiceDeps) {
@@ -56,7 +64,7 @@ export class RunService {
 
   /** Accepts a run by its multitask strategy and starts it if its turn has come. */
   async create(scope: AuthScope, request: RunCreate, call: CreateCall): Promise<Accepted> {
-    const { env, worker, assistants, maxAttempts } = this.#deps;
+    const { env, assistants, maxAttempts } = this.#deps;
     const assistant = await assistants.resolve(scope, request.assistant_id);
     const runId = newId();
     const options: CreateOptions = {
@@ -68,26 +76,58 @@ export class RunService {
       requestId: call.requestId,
       maxAttempts,
     };
-    const run = newRun(request, options, { assistant, thread: undefined, graphs: env.graphs });
+    const run: NewRun = {
+      ...newRun(request, options, { assistant, thread: undefined, graphs: env.graphs }),
+      priority: call.attached ? 1 : call.bulk === true ? -1 : 0,
+      ahead_ms: this.#clocks.ahead(scope.tenant, env.hints.processes),
+      ...(call.threadId !== undefined && { thread_ttl: this.#deps.threadTtl }),
+    };
     const feed = call.attached ? env.hub.open(runId, true) : undefined;
     try {
-      const outcome = await this.#runs.create(scope, run);
+      const outcome = await this.#insert(scope, run);
       if (outcome.kind === "busy") throw new RuntimeError("conflict", BUSY);
       if (outcome.kind === "no_thread") throw new RuntimeError("not_found", "Thread or assistant not found.");
       if (outcome.kind === "replayed") {
         env.hub.drop(runId);
         return { run: outcome.run, feed: undefined };
       }
+      if (feed?.executing === false) void followRun(env, outcome.run, feed);
       const strategy = run.multitask_strategy === "rollback" ? "rollback" : "interrupt";
-      for (const id of outcome.cancelled) worker.cancel(id, strategy);
+      for (const id of outcome.cancelled) this.#signal(id, strategy);
       const { thread_id } = outcome.run;
       await closeFeeds(env, scope, { thread_id, run_ids: [...outcome.ended, ...outcome.removed] });
-      await worker.start(outcome.run);
-      return { run: outcome.run, feed };
+      // Whoever creates a run is told that it was accepted, also when it has begun with that.
+      return { run: { ...outcome.run, status: "pending" }, feed };
     } catch (error) {
       env.hub.drop(runId);
       throw error;
     }
+  }
+
+  /** Stored and, where this process has a slot and it is the run's turn, begun; other processes are told if it has none. */
+  async #insert(scope: AuthScope, run: NewRun): Promise<CreateOutcome> {
+    const { env, worker } = this.#deps;
+    const claim = worker.reserve();
+    let begun: RunRecord | "unsure" | undefined;
+    try {
+      const outcome = await this.#runs.create(scope, run, claim);
+      if (outcome.kind === "created" && outcome.claimed) begun = outcome.run;
+      if (outcome.kind === "created" && claim === undefined) {
+        // Only where others have slots does it wait for them: this process looks when one of its own is free.
+        if (run.after_seconds <= 0) env.hints.wake();
+      }
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof RuntimeError) || error.code === "unavailable") begun = "unsure";
+      throw error;
+    } finally {
+      if (claim !== undefined) worker.take(claim, begun);
+    }
+  }
+
+  /** Tells whoever executes a run that it was asked to stop. */
+  #signal(runId: string, action: "interrupt" | "rollback"): void {
+    if (!this.#deps.worker.cancel(runId, action)) this.#deps.env.hints.cancel(runId, action);
   }
 
   /** In order. All or none, as far as the requests themselves can be at fault. */
@@ -100,7 +140,7 @@ export class RunService {
     }
     const runs: RunRecord[] = [];
     for (const request of requests) {
-      const { run } = await this.create(scope, request, { streamed: false, attached: false, requestId });
+      const { run } = await this.create(scope, request, { streamed: false, attached: false, bulk: true, requestId });
       runs.push(run);
     }
     return runs;
@@ -145,13 +185,27 @@ export class RunService {
     if (outcome === undefined) throw new RuntimeError("not_found", `Run ${target.run_id} is not pending or running`);
     const { run, result } = outcome;
     if (result === "signalled") {
-      worker.cancel(run.run_id, run.cancel_action ?? how.action);
-      if (how.wait) await worker.ended(run.run_id);
+      this.#signal(run.run_id, run.cancel_action ?? how.action);
+      if (how.wait) await this.#over(scope, run);
     } else {
       await closeFeeds(env, scope, { thread_id: run.thread_id, run_ids: [run.run_id] });
       worker.look();
     }
     return run;
+  }
+
+  /** Resolves when a run is over, wherever it is executed. RuntimeError unavailable when this process stops first. */
+  async #over(scope: AuthScope, run: RunRecord): Promise<void> {
+    const { env, worker } = this.#deps;
+    await worker.ended(run.run_id);
+    if (!env.storage.shared) return;
+    try {
+      const now = await this.#runs.find(scope, run.run_id);
+      if (now !== undefined) await this.reader.result(scope, { run: now }, new AbortController().signal);
+    } catch (error) {
+      if (!(error instanceof StreamSuspended)) throw error;
+      throw new RuntimeError("unavailable", "The server is stopping; the run was told to stop", { cause: error });
+    }
   }
 
   /** RuntimeError not_found when nothing matched. */

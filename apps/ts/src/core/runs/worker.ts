@@ -1,14 +1,16 @@
-import { newId } from "@fractal-agents/infra/ids";
-import { RunCancelled } from "./abort.ts";
-import { concludeSwept } from "./conclude.ts";
+import { ProcessFault, RunCancelled, Shutdown } from "./abort.ts";
 import { RunHandle } from "./control.ts";
 import { inRun } from "./current-run.ts";
 import { RunExecution } from "./execute.ts";
+import { WorkerLease } from "./lease.ts";
 import type { RunEnvironment } from "./prepare.ts";
-import type { RunRecord, SweptRun } from "./repository.ts";
+import type { ClaimRequest, RunRecord } from "./repository.ts";
+import { jittered } from "./sweeper.ts";
+import { takeAway } from "./take-away.ts";
+import type { WorkerInfo } from "./workers.ts";
 
 export interface WorkerLimits {
-  /** Runs at once in this process. */
+  /** Runs at once in this process; 0: it executes nothing. */
   slots: number;
   /** Deadline of one attempt, seconds. */
   timeoutSeconds: number;
@@ -16,28 +18,86 @@ export interface WorkerLimits {
   cancelGraceMs: number;
 }
 
+export interface WorkerIdentity {
+  info: Omit<WorkerInfo, "worker_id" | "capacity">;
+  /** Told when a lease begins, with its worker's id, and when it is lost. */
+  onLease?: ((workerId: string | undefined) => void) | undefined;
+}
+
 /** Longest sleep between two looks at the queue; hints make it shorter, this is the net below them. */
-const IDLE_POLL_MS = 1000;
+const IDLE_POLL_MS = 1_000;
+/** The same while hints do not arrive. */
+const DEAF_POLL_MS = 250;
+/** Most runs of one claim, so that several processes share a burst. */
+const CLAIM_BATCH = 20;
+/** Longer than any statement is waited for. */
+const UNSURE_MS = 60_000;
+/** A stop does not wait longer than this for a database that does not answer. */
+const FAREWELL_MS = 1_000;
 
 /**
- * Claims due runs and executes them. A run accepted by this process is claimed at once (`start`); the end of a run looks
- * for the next of its lane (`look`); a timer wakes for delayed runs and backoffs.
+ * Claims due runs and executes them. A run accepted by this process is claimed with its creation (`reserve`, `take`);
+ * the end of a run looks for the next of its lane (`look`), and so do hints of other processes; a timer wakes for delayed
+ * runs, backoffs and lost hints. Nothing is claimed without a lease.
  */
 export class Worker {
-  readonly id = newId();
   readonly #env: RunEnvironment;
   readonly #limits: WorkerLimits;
+  readonly #lease: WorkerLease;
+  readonly #onLease: (workerId: string | undefined) => void;
   readonly #handles = new Map<string, RunHandle>();
+  /** Slots kept for runs that are being created. */
+  #reserved = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
   /** Whether a due run may be waiting only for a slot. */
   #short = false;
   #claiming = true;
+  /**
+   * performance.now() until which a claim may yet reach the database, or have reached it, although its answer did not come
+   * back: it may sit in a pooler's queue, or in a socket, for longer than we wait for it.
+   */
+  #unsureUntil = 0;
+  #troubled = false;
+  /** Runs that were begun since this process asked what it holds. */
+  #begun: Set<string> | undefined;
+  /** Runs that were begun before the answer to their creation came: they may have ended when it does. */
+  readonly #found = new Set<string>();
+  /** Cancels that came while a claim was under way: the run may be in it, and nobody else would tell it. */
+  readonly #early = new Map<string, "interrupt" | "rollback">();
+  #unsubscribe: () => void = () => {};
 
-  constructor(env: RunEnvironment, limits: WorkerLimits) {
+  constructor(env: RunEnvironment, limits: WorkerLimits, identity: WorkerIdentity) {
     this.#env = env;
     this.#limits = limits;
+    this.#onLease = identity.onLease ?? (() => undefined);
+    this.#lease = new WorkerLease({
+      keeper: env.storage.keeper,
+      info: { ...identity.info, capacity: limits.slots },
+      logger: env.logger,
+      delay: env.delay,
+      on: {
+        beat: ({ cancels, processes }) => {
+          env.hints.processes = processes;
+          for (const { run_id, action } of cancels) this.cancel(run_id, action);
+        },
+        lost: () => {
+          env.observer.leaseLost();
+          this.#onLease(undefined);
+          for (const handle of this.#handles.values()) handle.lose();
+        },
+        renewed: () => {
+          this.#onLease(this.#lease.id);
+          this.look();
+        },
+      },
+    });
+  }
+
+  /** The worker's id under its present lease; undefined while it has none. */
+  get id(): string | undefined {
+    return this.#lease.id;
   }
 
   get running(): number {
@@ -48,44 +108,53 @@ export class Worker {
     return this.#limits.slots;
   }
 
-  /** Takes over what earlier processes left behind, and looks for work. Call once. */
-  async recover(): Promise<SweptRun[]> {
-    const swept = await this.#env.storage.runs.sweep([this.id]);
-    for (const { run, result } of swept) {
-      this.#env.logger.info(
-        { run_id: run.run_id, thread_id: run.thread_id, attempt: run.attempt, result },
-        "found a run without a worker",
-      );
-    }
-    this.look();
-    for (const each of swept) await concludeSwept(this.#env, each);
-    // For runs that came while a thread was brought up to date.
-    this.look();
-    return swept;
+  /** Takes a lease: from then on it claims what it is told to look for. Rejects when there is none to be had. */
+  async begin(): Promise<void> {
+    await this.#lease.begin();
+    this.#onLease(this.#lease.id);
+    this.#unsubscribe = this.#env.storage.signals.subscribe((hint) => {
+      this.#env.hints.heard();
+      if (hint.kind === "wake") this.look();
+      else if (hint.kind === "cancel") this.cancel(hint.run_id, hint.action);
+    });
+    this.#env.hints.join();
   }
 
   /**
-   * Starts a run that was just accepted, when a slot is free and its lane idle; else it waits its turn. Never rejects:
-   * the run is accepted, and what cannot be claimed now is found by the next look.
+   * Keeps a slot for a run that is about to be created, so that runs created at the same time cannot take more than there
+   * are; undefined when none is free. Every reservation is ended by `take`.
    */
-  async start(run: RunRecord): Promise<void> {
-    if (!this.#claiming) return;
+  reserve(): ClaimRequest | undefined {
+    if (!this.#claiming || this.#lease.id === undefined) return undefined;
     if (this.#free() <= 0) {
       this.#short = true;
-      return;
+      return undefined;
     }
-    try {
-      const claimed = await this.#env.storage.runs.claimRun(this.#request(1), run.run_id);
-      if (claimed !== undefined) return this.#execute(claimed);
-    } catch (error) {
-      this.#env.logger.error({ run_id: run.run_id, err: error }, "could not start an accepted run at once");
-    }
-    this.look();
+    this.#reserved++;
+    return this.#request(this.#lease.id, 1);
+  }
+
+  /**
+   * Ends a reservation: with the run that was claimed for it, or without one. "unsure": nobody knows, because the answer
+   * was lost.
+   */
+  take(claim: ClaimRequest, run: RunRecord | "unsure" | undefined): void {
+    this.#reserved--;
+    const known = typeof run === "object" && this.#found.has(run.run_id);
+    if (this.#reserved === 0) this.#found.clear();
+    if (known) return this.#forgetEarly();
+    if (run === "unsure") {
+      this.#unsureUntil = performance.now() + UNSURE_MS;
+      this.look();
+    } else if (run !== undefined && claim.worker_id === this.#lease.id) this.#execute(run);
+    // It waits its turn, or others do for the slot.
+    else this.look();
+    this.#forgetEarly();
   }
 
   /** Looks for due runs now, and arms the timer for the next that is not due yet. */
   look(): void {
-    if (!this.#claiming) return;
+    if (!this.#claiming || this.#lease.id === undefined || this.#limits.slots === 0) return;
     if (this.#looking !== undefined) {
       this.#again = true;
       return;
@@ -99,15 +168,29 @@ export class Worker {
     });
   }
 
-  /** Aborts a running attempt of this process, and takes its lane away if it does not listen. */
+  /**
+   * Aborts a running attempt of this process, and takes its lane away if it does not listen. False when the run is not
+   * executed here. Told again, it does nothing more.
+   */
   cancel(runId: string, action: "interrupt" | "rollback"): boolean {
     const handle = this.#handles.get(runId);
-    if (handle === undefined) return false;
+    if (handle === undefined && this.#reserved > 0) this.#early.set(runId, action);
+    if (handle === undefined || handle.lost) return false;
+    if (handle.cancelled) return true;
+    handle.cancelled = true;
     handle.abort(new RunCancelled(action));
-    const timer = setTimeout(() => void this.#evict(handle), this.#limits.cancelGraceMs);
-    timer.unref?.();
-    void handle.done.then(() => clearTimeout(timer));
     return true;
+  }
+
+  /**
+   * The process goes down because of an exception of this run, or of one that is not known: then of any that runs here.
+   * What does not end before the process does costs an attempt, as a crash does: a run that ends every process is given
+   * up in the end.
+   */
+  blame(runId: string | undefined, error: unknown): void {
+    const known = runId === undefined ? undefined : this.#handles.get(runId);
+    for (const handle of known === undefined ? this.#handles.values() : [known])
+      handle.blamed = new ProcessFault(error);
   }
 
   /** Resolves when the attempt that runs here is over; at once when none does. */
@@ -121,8 +204,13 @@ export class Worker {
    */
   async drain(reason: string, graceMs: number): Promise<void> {
     this.#claiming = false;
+    this.#env.hub.closing = true;
+    this.#unsubscribe();
     clearTimeout(this.#timer);
-    await this.#looking;
+    // A database that does not answer must not keep the runs from being asked to yield.
+    await within(FAREWELL_MS, this.#looking ?? Promise.resolve());
+    await this.#sayGoodbye();
+    await within(FAREWELL_MS, this.#unreserved());
     const handles = [...this.#handles.values()];
     for (const handle of handles) handle.drain(reason);
     const all = Promise.all(handles.map((handle) => handle.done));
@@ -134,31 +222,65 @@ export class Worker {
     await Promise.race([all, deadline.promise]);
     clearTimeout(timer);
     await all;
+    if (handles.length > 0) this.#env.hints.wake();
+    await within(FAREWELL_MS, this.#lease.end());
+  }
+
+  /** The database must not give this worker anything more, not even by a claim that is under way. */
+  async #sayGoodbye(): Promise<void> {
+    const { storage, logger } = this.#env;
+    if (this.#lease.id === undefined) return;
+    const told = storage.workers.drain(this.#lease.id).catch((error) => {
+      logger.warn({ err: error }, "could not tell the database that this process drains");
+    });
+    await within(FAREWELL_MS, told);
+  }
+
+  /** Resolves when every run that was to be created with a slot of this process is known. */
+  async #unreserved(): Promise<void> {
+    while (this.#reserved > 0) await this.#env.delay(5);
+  }
+
+  /** No claim is under way: who was not in one is not here. */
+  #forgetEarly(): void {
+    if (this.#reserved === 0) this.#early.clear();
   }
 
   #free(): number {
-    return this.#limits.slots - this.#handles.size;
+    return this.#limits.slots - this.#handles.size - this.#reserved;
   }
 
-  #request(slots: number) {
+  #request(workerId: string, slots: number): ClaimRequest {
     const graphs = this.#env.graphs.list().filter((graph) => graph.error === undefined);
-    return { worker_id: this.id, slots, graphs: graphs.map((graph) => graph.id) };
+    return { worker_id: workerId, slots, graphs: graphs.map((graph) => graph.id) };
   }
 
   async #claimAll(): Promise<void> {
     clearTimeout(this.#timer);
-    let wait = IDLE_POLL_MS;
+    const { storage, logger } = this.#env;
+    const longest = this.#longestSleep();
+    let wait = longest;
     this.#short = false;
     try {
+      if (performance.now() < this.#unsureUntil) await this.#takeHeld();
       while (this.#claiming && this.#free() > 0) {
-        const claimed = await this.#env.storage.runs.claim(this.#request(this.#free()));
-        for (const run of claimed) this.#execute(run);
-        if (claimed.length === 0) break;
+        const id = this.#lease.id;
+        if (id === undefined) return;
+        const claimed = await this.#claim(id, Math.min(this.#free(), CLAIM_BATCH));
+        if (this.#lease.id !== id) return;
+        if (claimed === 0) break;
       }
-      wait = Math.min((await this.#env.storage.runs.nextDueIn()) ?? IDLE_POLL_MS, IDLE_POLL_MS);
+      wait = Math.min((await storage.runs.nextDueIn()) ?? longest, longest);
+      if (this.#troubled) logger.info({}, "looking for work again");
+      this.#troubled = false;
     } catch (error) {
-      this.#env.logger.error({ err: error }, "could not look for work; trying again");
+      this.#unsureUntil = performance.now() + UNSURE_MS;
+      // Once per trouble: it is looked for several times a second.
+      if (!this.#troubled) logger.error({ err: error }, "could not look for work; trying again");
+      this.#troubled = true;
     }
+    // A run that was created during the claim found no slot.
+    if (this.#short && this.#free() > 0) this.#again = true;
     this.#short ||= this.#free() <= 0;
     // A full worker is woken by the end of a run; otherwise the timer is the net.
     if (this.#claiming && this.#free() > 0) {
@@ -167,39 +289,101 @@ export class Worker {
     }
   }
 
+  /** How many runs it got, and began. Slots that it asks for are not given to runs that are created meanwhile. */
+  async #claim(id: string, slots: number): Promise<number> {
+    this.#reserved += slots;
+    try {
+      const claimed = await this.#env.storage.runs.claim(this.#request(id, slots));
+      // What was claimed under a lease that is over is found by a sweep.
+      if (this.#lease.id === id) for (const run of claimed) this.#execute(run);
+      return claimed.length;
+    } finally {
+      this.#reserved -= slots;
+      this.#forgetEarly();
+    }
+  }
+
+  /** Begins what this worker holds without knowing: its lease is good, so nobody else would ever take it. */
+  async #takeHeld(): Promise<void> {
+    const id = this.#lease.id;
+    if (id === undefined) return;
+    const begun = new Set(this.#handles.keys());
+    this.#begun = begun;
+    try {
+      const held = await this.#env.storage.runs.held(id);
+      if (this.#lease.id !== id) return;
+      // One that was begun here meanwhile may have ended since the database was asked.
+      for (const run of held) {
+        if (begun.has(run.run_id)) continue;
+        if (this.#reserved > 0) this.#found.add(run.run_id);
+        this.#execute(run);
+      }
+    } finally {
+      this.#begun = undefined;
+    }
+  }
+
+  #longestSleep(): number {
+    const { shared, signals } = this.#env.storage;
+    if (!shared) return IDLE_POLL_MS;
+    return jittered(signals.connected ? IDLE_POLL_MS : DEAF_POLL_MS);
+  }
+
   #execute(run: RunRecord): void {
+    const known = this.#handles.get(run.run_id);
+    if (known !== undefined && known.fence.epoch >= run.epoch) return;
+    this.#begun?.add(run.run_id);
     const handle = new RunHandle(run, this.#limits.timeoutSeconds);
     this.#handles.set(run.run_id, handle);
+    handle.signal.addEventListener("abort", () => this.#insist(handle));
+    const early = this.#early.get(run.run_id);
+    if (early !== undefined) this.cancel(run.run_id, early);
+    const { graph_id, attempt } = run;
+    this.#env.observer.claimed({ graph_id, attempt, waited: secondsWaited(run) });
     void inRun(run, () => new RunExecution(handle, this.#env).run())
       .catch((error) => {
         this.#env.logger.error({ run_id: run.run_id, err: error }, "the end of a run failed");
         return "lost" as const;
       })
       .then((end) => {
-        if (this.#handles.get(run.run_id) === handle) this.#handles.delete(run.run_id);
+        this.#drop(handle);
         handle.close();
         // The usual end leaves nothing to claim; looking anyway would be a third of the queue's work.
         if (end !== "finished" || this.#short) this.look();
+        if (end === "retried" || (end === "handed_on" && (!this.#claiming || this.#free() <= 0)))
+          this.#env.hints.wake();
       });
   }
 
-  /** The node ignores its signal: the lane goes on without it, and whatever it still writes is refused. */
-  async #evict(handle: RunHandle): Promise<void> {
-    try {
-      const swept = await this.#env.storage.runs.evict(handle.fence);
-      if (swept === undefined) return;
-      this.#env.logger.warn({ run_id: handle.run.run_id }, "took the thread away from a run that ignored its cancel");
-      this.#handles.delete(handle.run.run_id);
-      this.look();
-      await concludeSwept(this.#env, swept);
-      this.look();
-      // For whoever waits the run is over, whatever its code still does.
-      handle.close();
-    } catch (error) {
-      this.#env.logger.error(
-        { run_id: handle.run.run_id, err: error },
-        "could not take the thread away from a cancelled run",
-      );
-    }
+  /** Its slot is free. A later attempt of the run may stand in its place. */
+  #drop(handle: RunHandle): void {
+    const { run_id } = handle.run;
+    if (this.#handles.get(run_id) === handle) this.#handles.delete(run_id);
   }
+
+  /** Whatever told the attempt to stop: code that does not listen costs neither its slot nor the end of the process. */
+  #insist(handle: RunHandle): void {
+    const patience = handle.signal.reason instanceof Shutdown ? FAREWELL_MS : this.#limits.cancelGraceMs;
+    const freed = () => {
+      this.#drop(handle);
+      this.look();
+    };
+    const timer = setTimeout(() => void takeAway(this.#env, handle, freed), patience);
+    timer.unref?.();
+    void handle.done.then(() => clearTimeout(timer));
+  }
+}
+
+/** Until its claim, since it was due; both by the database's clock. */
+function secondsWaited({ attempt, started_at, run_at, not_before, updated_at }: RunRecord): number {
+  if (attempt === 1 && started_at !== null) return Math.max(0, Date.parse(started_at) - Date.parse(run_at)) / 1_000;
+  return not_before === null ? 0 : Math.max(0, Date.parse(updated_at) - Date.parse(not_before)) / 1_000;
+}
+
+/** Resolves with the promise, or after this time without it. */
+async function within(ms: number, promise: Promise<void>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
 }

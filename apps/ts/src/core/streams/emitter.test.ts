@@ -22,7 +22,7 @@ describe("the executor's end of a feed", () => {
     run.begin("{}");
     run.emit("custom", "", "1");
     run.emit("values", "", "2");
-    await run.written();
+    await new Promise((resolve) => setImmediate(resolve));
     run.emit("custom", "a", "3");
     const { rows, release } = run.conclude(END);
     expect(written.map(numbers)).toEqual([[0, 1, 2]]);
@@ -48,7 +48,7 @@ describe("the executor's end of a feed", () => {
     run.begin("{}");
     run.emit("values", "", "1");
     run.emit("values", "", "2");
-    await run.written();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(failures).toHaveLength(2);
     full = false;
     run.emit("custom", "", "3");
@@ -62,7 +62,7 @@ describe("the executor's end of a feed", () => {
     run.begin("{}");
     for (let i = 0; i < 20; i++) {
       run.emit("custom", "", String(i));
-      await run.written();
+      await new Promise((resolve) => setImmediate(resolve));
     }
     expect(written.map(numbers)).toEqual([[0]]);
     expect(feed.end - feed.start).toBeLessThanOrEqual(4);

@@ -17,6 +17,8 @@ export interface EmitterDeps {
   write(rows: EventRow[]): Promise<void>;
   /** A log write that failed for good: the run must stop. */
   onFailure(error: unknown): void;
+  /** Called at the first event of the graph itself, on a run whose log is kept. */
+  onFirst?: (() => void) | undefined;
 }
 
 /** `shown` false: kept for those who ask after the end, already known to the present readers or not for them. */
@@ -37,6 +39,8 @@ export class RunEmitter {
   #bytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  /** The run is about to be ended: nothing more is written but with its end. */
+  #held = false;
   /** The latest write under way; the earlier ones are stored before it. */
   #writing: Promise<void> | undefined;
 
@@ -52,8 +56,11 @@ export class RunEmitter {
   /** A graph event. On a run whose log is not kept it reaches the present readers only. */
   emit(mode: string, ns: string, data: string): void {
     if (this.#closed) return;
-    if (this.#deps.logged) this.#keep(mode, ns, data);
-    else {
+    if (this.#deps.logged) {
+      this.#keep(mode, ns, data);
+      // The metadata of the attempt had number 0.
+      if (this.#n === 2) this.#deps.onFirst?.();
+    } else {
       this.#show(this.#event({ mode, ns, data }, null));
       // The few events that are kept hold the ring back until they are stored.
       if (this.#buffer.length > 0 && this.#deps.feed.full) this.#flushSoon(0);
@@ -62,6 +69,7 @@ export class RunEmitter {
 
   /** `metadata`: first of each attempt, kept for every run. */
   begin(data: string): void {
+    if (this.#closed) return;
     this.#keep("metadata", "", data);
   }
 
@@ -108,9 +116,14 @@ export class RunEmitter {
     this.#deps.feed.markDurable({ epoch: last.epoch, n: last.n });
   }
 
-  /** Resolves when no write is under way; one that fails is reported by onFailure. */
-  async written(): Promise<void> {
-    await this.#writing?.catch(() => undefined);
+  /**
+   * Before the run is ended: begins no further write, and resolves when none is under way. What is not written yet goes
+   * with `conclude`: as a write of its own it could come after the end, and be refused.
+   */
+  async seal(): Promise<void> {
+    this.#held = true;
+    clearTimeout(this.#timer);
+    while (this.#writing !== undefined) await this.#writing.catch(() => undefined);
   }
 
   #keep(mode: string, ns: string, data: string): void {
@@ -124,6 +137,7 @@ export class RunEmitter {
   }
 
   #flushSoon(ms: number): void {
+    if (this.#held) return;
     if (ms > 0) {
       this.#timer ??= setTimeout(() => this.#flushSoon(0), ms);
       return;

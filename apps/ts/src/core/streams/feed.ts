@@ -14,7 +14,7 @@ export interface RingLimits {
 const LIMITS: RingLimits = { events: 2048, bytes: 4 * 1024 * 1024 };
 
 /**
- * The live events of one run in this process: appended by the executor, read by any number of readers that each hold
+ * The live events of one run in this process: appended by the executor, or by the follower of its log; read by any number of readers that each hold
  * only a position. Old events leave the ring when it is full; a reader that is behind takes them from the durable log.
  *
  *   waiting --begin--> running --finish--> ended
@@ -35,6 +35,12 @@ export class RunFeed {
   /** Highest id that the log is known to hold; events up to it may leave the ring. */
   #durable: EventId | undefined;
   readers = 0;
+  /** Those who only wait for the end. */
+  waiting = 0;
+  /** Whether an attempt of this process writes it. */
+  executing = false;
+  /** Whether it is filled from the log, behind an executor elsewhere. */
+  followed = false;
 
   /** Opened before its run existed, so that nothing of the run is older than the ring. */
   readonly #fromBirth: boolean;

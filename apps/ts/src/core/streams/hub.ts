@@ -7,6 +7,8 @@ import { RunFeed } from "./feed.ts";
 export class FeedHub {
   readonly #feeds = new Map<string, RunFeed>();
   readonly #threads = new Map<string, Set<(feed: RunFeed) => void>>();
+  /** The process drains: a feed that is suspended now goes on elsewhere, and its readers are to come back. */
+  closing = false;
 
   /** The feed of a run that is about to be executed or read; `newRun`: that is about to be created. */
   open(runId: string, newRun = false): RunFeed {
@@ -44,6 +46,7 @@ export class FeedHub {
 
   /** Closes every open stream without `end`: the clients reconnect (drain). */
   suspendAll(): void {
+    this.closing = true;
     for (const feed of this.#feeds.values()) feed.suspend();
   }
 

@@ -5,7 +5,10 @@ import type { RunFeed } from "./feed.ts";
 import { passes, type ReaderFilter } from "./modes.ts";
 import type { EventRepository } from "./repository.ts";
 
-const PAGE = 500;
+/** Rows of one read of the log; as few as fit into a batch once it is known how large they are. */
+const PAGE = { first: 2, most: 500 };
+/** What one reader may have in its hands at once, bytes: it keeps them for as long as its client does not read. */
+const BATCH = 32 * 1024;
 
 export interface ReadRequest extends ReaderFilter {
   /** "start": everything kept; "now": only what comes; an id: what comes after it. */
@@ -49,6 +52,7 @@ export async function* readLive(
       const { state } = feed;
       const frames = take(feed, cursor, request);
       if (frames.length > 0) yield frames;
+      else if (cursor.position < feed.end) continue;
       else if (state !== "open") return;
       else await waiter.next();
     }
@@ -58,9 +62,16 @@ export async function* readLive(
   }
 }
 
+/**
+ * Events that an executor may have shown before they reached the log: a reader that comes from there knows more than the
+ * feed that is filled from the log, and must not get everything again.
+ */
+const AHEAD_OF_LOG = 10_000;
+
 /** Whether no event has this id yet: its reader comes from somewhere else and gets what is kept. */
-function isAhead(id: EventId, { lastId }: RunFeed): boolean {
-  return lastId !== undefined && compareIds(id, lastId) > 0;
+function isAhead(id: EventId, { lastId, followed }: RunFeed): boolean {
+  if (lastId === undefined || compareIds(id, lastId) <= 0) return false;
+  return !followed || id.n - (id.epoch === lastId.epoch ? lastId.n : 0) > AHEAD_OF_LOG;
 }
 
 /** How far a reader is: its place in the ring, and the highest id that it has met. */
@@ -69,18 +80,23 @@ interface Cursor {
   last: EventId;
 }
 
-/** Moves the cursor to the end of the ring; the frames on the way that the reader is to see. */
+/** Moves the cursor on in the ring, a batch at most; the frames on the way that the reader is to see. */
 function take(feed: RunFeed, cursor: Cursor, request: ReadRequest): Uint8Array[] {
   const events: RunEvent[] = [];
+  let bytes = 0;
+  cursor.position = Math.max(cursor.position, feed.start);
   for (const event of feed.slice(cursor.position)) {
+    if (bytes >= BATCH) break;
+    cursor.position++;
     if (event.n !== null) {
       const id = { epoch: event.epoch, n: event.n };
       if (compareIds(id, cursor.last) <= 0) continue;
       cursor.last = id;
     }
-    if (shown(event, request)) events.push(event);
+    if (!shown(event, request)) continue;
+    events.push(event);
+    bytes += event.data.length;
   }
-  cursor.position = feed.end;
   if (events.length === 0) return [];
   return feed.readers === 1 ? [framesOf(events)] : events.map(frameOf);
 }
@@ -127,27 +143,29 @@ async function* replay(
   range: { after: EventId; before: EventId | undefined },
 ): AsyncGenerator<Uint8Array[], EventId> {
   let last = range.after;
-  for (;;) {
+  for (let limit = PAGE.first; ; ) {
     const rows = await source.log.read(source.scope, {
       thread_id: source.run.thread_id,
       run_id: source.run.run_id,
       after: last,
-      limit: PAGE,
+      limit,
     });
     const frames: Uint8Array[] = [];
+    let bytes = 0;
     for (const row of rows) {
       if (range.before !== undefined && compareIds(row, range.before) >= 0) break;
       last = { epoch: row.epoch, n: row.n };
+      bytes += row.data.length;
       const event: RunEvent = { ...row, runId: row.run_id };
       if (shown(event, request)) frames.push(frameOf(event));
     }
+    const end =
+      rows.length < limit ||
+      (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0);
+    limit = Math.min(PAGE.most, Math.max(1, Math.floor((BATCH * rows.length) / Math.max(1, bytes))));
+    rows.length = 0;
     if (frames.length > 0) yield frames;
-    if (
-      rows.length < PAGE ||
-      (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0)
-    ) {
-      return last;
-    }
+    if (end) return last;
   }
 }
 

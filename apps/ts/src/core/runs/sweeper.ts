@@ -1,0 +1,113 @@
+import { concludeSwept } from "./conclude.ts";
+import type { RunEnvironment } from "./prepare.ts";
+import type { SweptRun } from "./repository.ts";
+
+export interface SweeperLimits {
+  /** How long a cancelled run may ignore its signal, ms. */
+  cancelGraceMs: number;
+  /** Between two sweeps, and between two audits, ms. */
+  everyMs?: number;
+  auditEveryMs?: number;
+}
+
+const EVERY_MS = 2_000;
+const AUDIT_EVERY_MS = 30_000;
+const BATCH = 100;
+/** The worker of a deaf run takes its lane away itself; only when it does not, because its process hangs, a sweep does. */
+const OWN_WORKER_FIRST_MS = 5_000;
+
+/** Gives runs whose worker is gone to others. At start only, where the process has the database to itself. */
+export class Sweeper {
+  readonly #env: RunEnvironment;
+  readonly #limits: Required<SweeperLimits>;
+  readonly #onSwept: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #auditAt = 0;
+  #stopped = false;
+  /** Told once per trouble. */
+  #troubled = false;
+  #sweeping: Promise<unknown> | undefined;
+
+  /** `onSwept`: runs may have become due. */
+  constructor(env: RunEnvironment, limits: SweeperLimits, onSwept: () => void) {
+    this.#env = env;
+    this.#limits = { everyMs: EVERY_MS, auditEveryMs: AUDIT_EVERY_MS, ...limits };
+    this.#onSwept = onSwept;
+  }
+
+  /** The first sweep, which rejects when it fails; the later ones try again. */
+  async begin(): Promise<SweptRun[]> {
+    const swept = await this.sweep();
+    this.#auditAt = performance.now() + this.#limits.auditEveryMs;
+    this.#arm();
+    return swept;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#sweeping;
+  }
+
+  async sweep(): Promise<SweptRun[]> {
+    const { storage } = this.#env;
+    const all: SweptRun[] = [];
+    for (;;) {
+      const swept = await storage.runs.sweep({
+        cancelGraceMs: this.#limits.cancelGraceMs + OWN_WORKER_FIRST_MS,
+        batch: BATCH,
+      });
+      if (swept.length > 0) await this.#handOn(swept);
+      all.push(...swept);
+      if (swept.length < BATCH || this.#stopped) return all;
+    }
+  }
+
+  async #handOn(swept: readonly SweptRun[]): Promise<void> {
+    const { logger, observer, hints } = this.#env;
+    const results = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0 };
+    for (const { run, result } of swept) {
+      results[result]++;
+      const { run_id, thread_id, attempt } = run;
+      logger.info({ run_id, thread_id, attempt, result }, "found a run without a worker");
+    }
+    observer.swept(results);
+    this.#onSwept();
+    hints.wake();
+    for (const each of swept) await concludeSwept(this.#env, each);
+    // For runs that came while a thread was brought up to date.
+    this.#onSwept();
+  }
+
+  #arm(): void {
+    if (this.#stopped || !this.#env.storage.shared) return;
+    this.#timer = setTimeout(() => this.#next(), jittered(this.#limits.everyMs));
+    this.#timer.unref?.();
+  }
+
+  #next(): void {
+    this.#sweeping = this.#round().finally(() => this.#arm());
+  }
+
+  async #round(): Promise<void> {
+    const { storage, logger, observer } = this.#env;
+    try {
+      await this.sweep();
+      this.#troubled = false;
+      if (performance.now() < this.#auditAt) return;
+      this.#auditAt = performance.now() + this.#limits.auditEveryMs;
+      const repaired = await storage.runs.audit();
+      if (repaired === 0) return;
+      observer.repaired(repaired);
+      logger.error({ lanes: repaired }, "lanes contradicted their runs and were mended: please report this");
+    } catch (error) {
+      if (!this.#troubled) logger.error({ err: error }, "could not look for runs without a worker; trying again");
+      this.#troubled = true;
+    }
+  }
+}
+
+/** +-20 %, so that processes do not look in step. */
+export function jittered(ms: number): number {
+  return ms * (0.8 + Math.random() * 0.4);
+}

@@ -1,0 +1,14 @@
+import { deafSuite } from "./deaf.suite.ts";
+import { sharedSqlite, withoutHints } from "./engines.ts";
+import { fleetSuite } from "./fleet.suite.ts";
+import { lostAnswersSuite } from "./lost-answers.suite.ts";
+import { movedSuite } from "./moved.suite.ts";
+import { randomSuite } from "./random.suite.ts";
+
+fleetSuite(sharedSqlite);
+lostAnswersSuite(sharedSqlite);
+movedSuite(sharedSqlite);
+deafSuite(sharedSqlite);
+fleetSuite(withoutHints(sharedSqlite));
+randomSuite(sharedSqlite, { rounds: 40 });
+randomSuite(sharedSqlite, { rounds: 3, losses: true });
