@@ -6,6 +6,7 @@ import type { ThreadService } from "#core/threads/service";
 import { bodyLimit } from "#middleware/body-limit";
 import type { CorsOptions } from "#middleware/cors";
 import { cors } from "#middleware/cors";
+import { type CountedRequest, countRequests } from "#middleware/metrics";
 import { notFound } from "#middleware/not-found";
 import { requestId } from "#middleware/request-id";
 import { scope } from "#middleware/scope";
@@ -14,12 +15,13 @@ import { assistantRoutes } from "#routes/assistants";
 import { docsRoutes } from "#routes/docs";
 import { onError } from "#routes/http";
 import type { Facts } from "#routes/info";
+import { type MetricsSource, metricsRoutes } from "#routes/metrics";
 import { serveOpenApi } from "#routes/openapi";
 import { pageRoutes } from "#routes/page";
 import type { RouteSpec } from "#routes/router";
 import { Router } from "#routes/router";
 import { storeRoutes } from "#routes/store";
-import { systemRoutes } from "#routes/system";
+import { type Readiness, systemRoutes } from "#routes/system";
 import { threadRoutes } from "#routes/threads";
 
 export interface Services {
@@ -29,8 +31,12 @@ export interface Services {
   graphs: GraphRegistry;
   storage: { description: string; ping(): Promise<void> };
   facts: Facts;
+  /** Without it the server is ready whenever its storage answers. */
+  readiness?: Readiness | undefined;
   /** Routers of the engine: runRoutes(...), streamRoutes(...), stateRoutes(...). */
   edges?: readonly Router[] | undefined;
+  /** Without it nothing is counted, and there is no /metrics. */
+  metrics?: (MetricsSource & { answered(request: CountedRequest): void }) | undefined;
 }
 
 export interface AppOptions {
@@ -51,6 +57,8 @@ export function createApp(services: Services, options: AppOptions): Router {
   const app = new Router({ strict: false });
   app.onError(onError(options.logger));
   app.notFound(notFound(app));
+  const { metrics } = services;
+  if (metrics !== undefined) app.use("*", countRequests(metrics.answered));
   app.use("*", requestId());
   app.use("*", cors(options.cors));
   app.use("*", bodyLimit(options.bodyLimit ?? DEFAULT_BODY_LIMIT));
@@ -72,6 +80,7 @@ function partOf(path: string): string {
 function routers(services: Services, options: AppOptions): Router[] {
   return [
     systemRoutes(services),
+    ...(services.metrics === undefined ? [] : [metricsRoutes(services.metrics)]),
     pageRoutes(services.facts),
     docsRoutes(),
     assistantRoutes(services.assistants),
