@@ -15,8 +15,9 @@ const entry = fileURLToPath(fromSource ? source : built);
 const argv = process.argv.slice(2);
 const serves = argv[0] === "start" || argv[0] === "dev";
 const help = argv.includes("--help");
-// As the first process of a container there is nothing to supervise: the container's own restart policy does.
-const alone = argv.includes("--no-supervisor") || process.pid === 1;
+const several = argv.some((arg) => /^--workers(=|$)/.test(arg)) || !/^1?$/.test(process.env.FRACTAL_WORKERS ?? "");
+// As the first process of a container a single server needs no supervisor: the container's own restart policy does.
+const alone = argv.includes("--no-supervisor") || (process.pid === 1 && !several);
 
 const engine = chooseEngine({ fromSource, env: process.env });
 if (engine.problem !== undefined) {

@@ -1,18 +1,24 @@
-// A small supervisor: one server process below it, restarted after a crash, never orphaned.
+// A small supervisor: one server process below it, or several workers on one port; restarted after a crash, never orphaned.
 //
-//   running --exit 0, 64, 69, 78--> done (that code)          running --exit 75--> running, at once (hot reload)
+//   running --exit 0*, 64, 69**, 78--> done (that code)       running --exit 75--> running, at once (hot reload)
 //   running --other exit, signal--> waiting (backoff) --> running      any --SIGINT, SIGTERM--> stopping --> done
 //
-// The server gets an IPC channel. It says {type: "ready", port} there, and when the channel closes (this process was
-// killed) it stops by itself.
+//   *  One of several workers that was stopped by hand is started again; the others go on.
+//   ** Not available (a port in use, a database that is down) is final only until a server has been ready once.
+//
+// Each server gets an IPC channel. It says {type: "ready", port, workers} and {type: "lease", id} there, and when the channel
+// closes (this process was killed) it stops by itself. A server is told the lease of the one before it, which is gone for
+// certain, so that its runs need not wait for that to run out. The first one reads the configuration: when it is ready, the other workers are started
+// on its port. What ends one of them for good ends them all.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import * as util from "node:util";
 
 const RELOAD = 75;
-/** Clean stop, wrong usage, not available (port in use, second process), wrong configuration: trying again changes nothing. */
-const FINAL = new Set([0, 64, 69, 78]);
+const UNAVAILABLE = 69;
+/** Wrong usage, wrong configuration: trying again changes nothing. */
+const FINAL = new Set([64, 78]);
 /** Ctrl-C in a terminal reaches the whole group, and npm passes it on once more: equal signals within this time are one. */
 const SAME_SIGNAL_MS = 1_000;
 const BACKOFF_MS = [0, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
@@ -23,58 +29,124 @@ const FORCE_MS = 2_000;
 
 /** @param {{ command: string, args: string[] }} program Never returns to the caller's control: the process ends with the server. */
 export function supervise(program) {
-  let child;
-  let stopping;
-  let waiting;
-  let crashes = 0;
-  let port;
-  const env = withoutDotEnv(process.env);
+  new Supervisor(program).run();
+}
 
-  const start = (reason) => {
-    const startedAt = Date.now();
-    let ready = false;
-    waiting = undefined;
-    const told = { FRACTAL_SUPERVISED: reason, FRACTAL_LAST_PORT: port === undefined ? "" : String(port) };
-    child = run(program, { ...env, ...told });
+class Supervisor {
+  #program;
+  #env = withoutDotEnv(process.env);
+  /** One entry per process that should run. */
+  #workers = [];
+  /** Of the last server that got ready; undefined until the first was. */
+  #port;
+  /** The signal, or the end of a worker, that ends it all. */
+  #stopping;
+  /** What to end as: the first end that was not a clean one, else the last. */
+  #outcome;
+
+  constructor(program) {
+    this.#program = program;
+  }
+
+  run() {
+    onSignal((signal, again) => this.#stop(signal, again));
+    this.#workers.push(newWorker(1));
+    this.#start(this.#workers[0], "first");
+  }
+
+  #start(worker, reason) {
+    worker.waiting = undefined;
+    worker.ready = false;
+    worker.startedAt = Date.now();
+    const child = run(this.#program, { ...this.#env, ...this.#told(worker, reason) });
+    worker.child = child;
     child.on("message", (message) => {
+      if (message?.type === "lease") worker.lease = message.id;
       if (message?.type !== "ready") return;
-      ready = true;
-      port = message.port;
+      worker.ready = true;
+      this.#port = message.port;
+      this.#startOthers(message.workers ?? 1);
     });
     child.once("error", (error) => {
-      process.stderr.write(`${program.command} could not be started: ${error.message}\n`);
+      process.stderr.write(`${this.#program.command} could not be started: ${error.message}\n`);
+      this.#kill();
       process.exit(1);
     });
-    child.once("exit", (code, signal) => {
-      child = undefined;
-      if (stopping !== undefined || FINAL.has(code)) return finish(code, signal);
-      if (code === RELOAD) return start("reload");
-      // A server that ran well for a minute has earned a fresh count.
-      crashes = ready && Date.now() - startedAt > 60_000 ? 1 : crashes + 1;
-      const how = signal === null ? `exit code ${code}` : signal;
-      if (!ready && crashes >= MAX_FAILED_STARTS) {
-        process.stderr.write(`The server ended ${crashes} times in a row (${how}); giving up.\n`);
-        return finish(code, signal);
-      }
-      const delay = BACKOFF_MS[Math.min(crashes - 1, BACKOFF_MS.length - 1)];
-      process.stderr.write(
-        `The server ended unexpectedly (${how}); starting it again${delay > 0 ? ` in ${delay / 1000} s` : ""}.\n`,
-      );
-      waiting = setTimeout(start, delay, "crash");
-    });
-  };
+    child.once("exit", (code, signal) => this.#ended(worker, code, signal));
+  }
 
-  onSignal((signal, again) => {
-    stopping ??= signal;
-    if (child === undefined) {
-      clearTimeout(waiting);
-      finish(null, signal);
-      return;
+  #told(worker, reason) {
+    const several = this.#workers.length > 1;
+    return {
+      FRACTAL_SUPERVISED: reason,
+      FRACTAL_LAST_PORT: this.#port === undefined ? "" : String(this.#port),
+      FRACTAL_INTERNAL_WORKER: String(worker.index),
+      FRACTAL_INTERNAL_PREDECESSOR: worker.lease ?? "",
+      // All of them count the same, also when somebody edits .env meanwhile.
+      ...(several && { FRACTAL_WORKERS: String(this.#workers.length) }),
+    };
+  }
+
+  #startOthers(count) {
+    if (this.#stopping !== undefined || this.#workers.length > 1) return;
+    while (this.#workers.length < count) this.#workers.push(newWorker(this.#workers.length + 1));
+    for (const worker of this.#workers.slice(1)) this.#start(worker, "first");
+  }
+
+  #ended(worker, code, signal) {
+    worker.child = undefined;
+    if (this.#stopping !== undefined || this.#isFinal(code)) return this.#settle(code, signal);
+    if (code === RELOAD) return this.#start(worker, "reload");
+    // A server that ran well for a minute has earned a fresh count.
+    worker.crashes = worker.ready && Date.now() - worker.startedAt > 60_000 ? 1 : worker.crashes + 1;
+    const name = this.#workers.length > 1 ? `Worker ${worker.index}` : "The server";
+    const how = signal === null ? `exit code ${code}` : signal;
+    if (!worker.ready && code !== UNAVAILABLE && worker.crashes >= MAX_FAILED_STARTS) {
+      process.stderr.write(`${name} ended ${worker.crashes} times in a row (${how}); giving up.\n`);
+      return this.#settle(code, signal);
     }
-    child.kill(signal);
-    if (again) setTimeout(() => child?.kill("SIGKILL"), FORCE_MS).unref();
-  });
-  start("first");
+    const delay = BACKOFF_MS[Math.min(worker.crashes - 1, BACKOFF_MS.length - 1)];
+    process.stderr.write(
+      `${name} ended unexpectedly (${how}); starting it again${delay > 0 ? ` in ${delay / 1000} s` : ""}.\n`,
+    );
+    worker.waiting = setTimeout(() => this.#start(worker, "crash"), delay);
+  }
+
+  #isFinal(code) {
+    if (code === 0) return this.#workers.length === 1;
+    return FINAL.has(code) || (code === UNAVAILABLE && this.#port === undefined);
+  }
+
+  #stop(signal, again) {
+    this.#stopping ??= signal;
+    for (const worker of this.#workers) {
+      clearTimeout(worker.waiting);
+      worker.child?.kill(signal);
+    }
+    if (again) setTimeout(() => this.#kill(), FORCE_MS).unref();
+    this.#finishIfAlone(signal);
+  }
+
+  /** A server has ended and is not started again: the others end too, and this process with the last of them. */
+  #settle(code, signal) {
+    if (this.#outcome === undefined || this.#outcome.code === 0) this.#outcome = { code, signal };
+    if (this.#stopping === undefined) this.#stop("SIGTERM", false);
+    else this.#finishIfAlone(this.#stopping);
+  }
+
+  #finishIfAlone(signal) {
+    if (this.#workers.some(({ child }) => child !== undefined)) return;
+    const { code, signal: ended } = this.#outcome ?? { code: null, signal };
+    finish(code, ended);
+  }
+
+  #kill() {
+    for (const { child } of this.#workers) child?.kill("SIGKILL");
+  }
+}
+
+function newWorker(index) {
+  return { index, child: undefined, lease: undefined, waiting: undefined, ready: false, startedAt: 0, crashes: 0 };
 }
 
 /** @param {{ command: string, args: string[] }} program Runs once: signals go down, the exit code comes up. */

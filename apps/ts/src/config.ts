@@ -2,6 +2,8 @@ import { dirname, resolve } from "node:path";
 import type { AssistantSeeds } from "#core/assistants/system";
 import type { Isolation } from "#core/graphs/registry";
 import type { GraphSpec } from "#core/graphs/spec";
+import type { Role } from "#core/runs/workers";
+import { type DatabaseConfig, passwordOf, readProcesses } from "./config/database.ts";
 import type { CorsConfig, ProjectSettings, Switch } from "./config/langgraph-json.ts";
 import { readProject } from "./config/project.ts";
 import { refusedVariables } from "./config/refused.ts";
@@ -46,6 +48,18 @@ export interface Config {
 
   /** Runs executed at the same time. */
   concurrency: number;
+  /** What this process does of the work. */
+  role: Role;
+  /** Processes that share the port, this one included. */
+  workers: number;
+  /** PostgreSQL; undefined: the embedded database in `dataDir`. */
+  database: DatabaseConfig | undefined;
+  /** Valkey or Redis; only ever beside a database. */
+  redis: { url: string; where: string } | undefined;
+  /** Lease of a process on its runs. */
+  leaseSeconds: number;
+  /** A process whose event loop stands still for this long is given up. */
+  mainStallSeconds: number;
   runTimeoutSeconds: number;
   shutdownGraceSeconds: number;
   maxAttempts: number;
@@ -55,6 +69,10 @@ export interface Config {
   streamEndEvent: boolean;
   sqliteSynchronous: "NORMAL" | "FULL";
   storeTtlMinutes: number | null;
+  /** Of threads that are created without one of their own. */
+  threadTtl: { strategy: "delete" | "keep_latest"; minutes: number } | undefined;
+  /** Pause between two looks for threads, items and events that are past their time. */
+  sweepIntervalMinutes: number;
 
   maxBodyBytes: number;
   /** Undefined: every origin. */
@@ -100,12 +118,16 @@ export function loadConfig(given: {
   const sources = readSources(given);
   const { values, problems: invalid } = parseSettings(sources.environment);
   const problems = [...sources.problems, ...invalid, ...refusedVariables(sources.environment)];
+  const processes = values === undefined ? undefined : readProcesses(values);
+  problems.push(...(processes?.problems ?? []));
   const project = readProject(sources, { values, cwd: given.cwd });
   const seeds = readSeeds(values?.LANGGRAPH_CONFIG);
   problems.push(...project.problems, ...seeds.problems);
-  if (values === undefined || project.settings === undefined || problems.length > 0) throw new ConfigError(problems);
+  if (values === undefined || processes === undefined || project.settings === undefined || problems.length > 0)
+    throw new ConfigError(problems);
   return freeze({
     ...fromSettings(values, given.cwd),
+    ...processes.settings,
     ...project.settings,
     cors: corsOf(values, project.settings),
     secrets: secretsOf(sources.environment),
@@ -155,7 +177,9 @@ function secretsOf(environment: Readonly<Record<string, string>>): string[] {
   const secret = (name: string) =>
     SECRET_NAME.test(name) || (Object.hasOwn(SETTINGS, name) && SETTINGS[name as keyof typeof SETTINGS].secret);
   const values = Object.entries(environment).flatMap(([name, value]) => (secret(name) ? [value] : []));
-  return [...new Set(values.filter((value) => value.length >= SECRET_LENGTH))];
+  // Drivers and their errors may show the password of a URL alone.
+  const passwords = values.flatMap((value) => passwordOf(value));
+  return [...new Set([...values, ...passwords].filter((value) => value.length >= SECRET_LENGTH))];
 }
 
 function warningsOf(values: SettingValues, environment: Readonly<Record<string, string>>): string[] {

@@ -15,6 +15,7 @@ const { env, supervision } = readSupervision(process.env);
 for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
 const terminal = createTerminal({ stdout: process.stdout, env, write: writeAll });
 
+const commandHost = { env, cwd: process.cwd(), terminal };
 const code = await runCli(process.argv.slice(2), {
   version,
   packageRoot,
@@ -35,6 +36,14 @@ const code = await runCli(process.argv.slice(2), {
       adopt: (variables) => void Object.assign(process.env, variables),
       exit: (status) => process.exit(status),
     });
+  },
+  async migrate(request) {
+    const { migrateCommand } = await import("./compose/migrate.ts");
+    return migrateCommand(request, commandHost);
+  },
+  async doctor(request) {
+    const { doctorCommand } = await import("./compose/doctor.ts");
+    return doctorCommand(request, commandHost);
   },
 });
 // Timers and sockets of user code would keep the process alive after everything of ours has stopped.

@@ -8,6 +8,8 @@ export interface BannerFacts {
   graphs: readonly { id: string; description?: string | undefined; error?: string | undefined }[];
   /** "sqlite .fractal/fractal.db" */
   storage: string;
+  /** Processes on this address. */
+  workers: number;
   /** Of the shipped agents; undefined where only a project's own graphs are served. */
   model: { name: string; fake: boolean; problem?: string } | undefined;
   url: string;
@@ -26,6 +28,7 @@ export function renderBanner(facts: BannerFacts, { ansi }: Pick<Terminal, "ansi"
     row("URL", ansi.bold(ansi.cyan(facts.url))),
     row("Docs", ansi.cyan(`${facts.url}/docs`)),
     row("Storage", facts.storage),
+    ...(facts.workers > 1 ? [row("Workers", `${facts.workers} processes on this port`)] : []),
     ...(facts.model === undefined ? [] : [row("Model", modelText(facts.model, ansi))]),
     ...graphRows(facts, { ansi, row }),
   ];

@@ -2,7 +2,7 @@ import type { ArgsDef, CommandDef } from "citty";
 import { defineCommand, renderUsage, runCommand } from "citty";
 import { newProject } from "./new.ts";
 import type { Terminal } from "./terminal.ts";
-import { checkArguments, EXIT_USAGE, parsePort, suggestion, UsageError } from "./usage.ts";
+import { checkArguments, EXIT_USAGE, parsePort, parseWorkers, suggestion, UsageError } from "./usage.ts";
 
 /** What `start` and `dev` ask of the composition root. */
 export interface ServeRequest {
@@ -14,6 +14,15 @@ export interface ServeRequest {
   configPath: string | undefined;
   reload: boolean;
   browser: boolean;
+  /** Processes on one port; undefined: from the configuration. */
+  workers: number | undefined;
+}
+
+/** What the commands that look at the database ask. */
+export interface DatabaseRequest {
+  configPath: string | undefined;
+  /** One JSON object instead of lines for a person. */
+  json: boolean;
 }
 
 export interface CliDeps {
@@ -24,6 +33,10 @@ export interface CliDeps {
   terminal: Terminal;
   /** Resolves with the exit code when the server has stopped. */
   serve(request: ServeRequest): Promise<number>;
+  /** Brings the schema of the database up to date. Resolves with the exit code, as does the next. */
+  migrate(request: DatabaseRequest): Promise<number>;
+  /** Looks for what would keep a server from working. */
+  doctor(request: DatabaseRequest): Promise<number>;
 }
 
 const SERVE_ARGS = {
@@ -46,6 +59,22 @@ const SERVE_ARGS = {
     description: "Restart the server after a crash",
     negativeDescription: "Run the server directly, as in a container",
   },
+} as const satisfies ArgsDef;
+
+const START_ARGS = {
+  ...SERVE_ARGS,
+  workers: {
+    type: "string",
+    description: "Processes that share the port (FRACTAL_WORKERS, else 1); more than one needs PostgreSQL",
+    valueHint: "number",
+  },
+} as const satisfies ArgsDef;
+
+const DATABASE_ARGS = { config: SERVE_ARGS.config } as const satisfies ArgsDef;
+
+const DOCTOR_ARGS = {
+  ...DATABASE_ARGS,
+  json: { type: "boolean", default: false, description: "One JSON object, for programs" },
 } as const satisfies ArgsDef;
 
 const DEV_ARGS = {
@@ -80,6 +109,7 @@ interface Served {
   config?: string | undefined;
   reload?: boolean | undefined;
   browser?: boolean | undefined;
+  workers?: string | undefined;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: citty's own type for commands of mixed arguments
@@ -129,6 +159,7 @@ function createCommands(deps: CliDeps): Record<string, Command> {
       configPath: args.config,
       reload: mode === "dev" && args.reload !== false,
       browser: mode === "dev" && args.browser !== false,
+      workers: parseWorkers(args.workers),
     });
   return {
     new: defineCommand({
@@ -143,8 +174,18 @@ function createCommands(deps: CliDeps): Record<string, Command> {
     }),
     start: defineCommand({
       meta: { name: "start", description: "Serve the graphs of langgraph.json" },
-      args: SERVE_ARGS,
+      args: START_ARGS,
       run: ({ args }) => serve("start", args),
+    }),
+    migrate: defineCommand({
+      meta: { name: "migrate", description: "Bring the schema of the PostgreSQL database up to date" },
+      args: DATABASE_ARGS,
+      run: ({ args }) => deps.migrate({ configPath: args.config, json: false }),
+    }),
+    doctor: defineCommand({
+      meta: { name: "doctor", description: "Check the configuration, the database and what is between" },
+      args: DOCTOR_ARGS,
+      run: ({ args }) => deps.doctor({ configPath: args.config, json: args.json === true }),
     }),
   };
 }

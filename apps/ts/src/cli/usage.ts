@@ -87,3 +87,13 @@ export function parsePort(value: string | undefined): number | undefined {
   }
   return port;
 }
+
+/** @returns undefined when the option was not given. */
+export function parseWorkers(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const workers = Number(value);
+  if (!/^\d{1,3}$/.test(value) || workers < 1 || workers > 256) {
+    throw new UsageError(`"${value}" is not a number of workers: give one from 1 to 256`);
+  }
+  return workers;
+}

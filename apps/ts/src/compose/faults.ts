@@ -24,7 +24,7 @@ export function watchFaults({ source, logger, currentRun, stop }: FaultDeps): { 
   };
   const onException = (error: unknown) => {
     logger.fatal({ err: asError(error), ...currentRun() }, "an exception was not caught: stopping");
-    stop({ kind: "fatal", error });
+    stop({ kind: "fatal", error, run_id: currentRun()?.run_id });
   };
   source.on("unhandledRejection", onRejection);
   source.on("uncaughtException", onException);

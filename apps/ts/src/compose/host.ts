@@ -11,8 +11,8 @@ export interface Host {
   terminal: Terminal;
   source: SignalSource;
   supervision: Supervision;
-  /** To the supervisor, if there is one. */
-  tell(message: { type: "ready"; port: number }): void;
+  /** To the supervisor, if there is one; with the first word of the first worker it starts the others. */
+  tell(message: { type: "ready"; port: number; workers: number } | { type: "lease"; id: string }): void;
   /** Puts variables of env files where user code looks for them. */
   adopt(variables: Readonly<Record<string, string>>): void;
   exit(code: number): never;

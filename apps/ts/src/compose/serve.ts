@@ -1,16 +1,16 @@
 import { describeModel } from "@fractal-agents/graphs/models/names";
 import { Lifecycle } from "@fractal-agents/infra/lifecycle";
 import { createLogger, type Logger } from "@fractal-agents/infra/logger";
-import { renderBanner, renderProblems } from "#cli/banner";
+import { renderBanner } from "#cli/banner";
 import { browserCommand, openBrowser } from "#cli/browser";
 import { ignoreDataDir } from "#cli/gitignore";
 import type { ServeRequest } from "#cli/main";
 import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
 import { currentRun } from "#core/runs/current-run";
-import { StorageError } from "#core/storage";
-import { ListenError } from "#platform/serve";
 import { engineName } from "./engine.ts";
+import { EXIT } from "./exit-codes.ts";
+import { explainFailure } from "./explain.ts";
 import { watchFaults } from "./faults.ts";
 import { servesShipped } from "./graphs.ts";
 import type { Host } from "./host.ts";
@@ -18,8 +18,6 @@ import { watchProject } from "./reload.ts";
 import { Server } from "./server.ts";
 import { type StopReason, StopRequests } from "./stop-requests.ts";
 
-/** What the supervisor (bin/supervisor.mjs) and other callers read off the exit code, after sysexits.h. */
-const EXIT = { ok: 0, failure: 1, unavailable: 69, reload: 75, configuration: 78 } as const;
 /** In development nobody waits for minutes: what has not yielded by then is handed back and goes on after the restart. */
 const DEV_GRACE_MS = 10_000;
 /** After an uncaught exception the state of the process is unknown: little time for what is under way. */
@@ -36,7 +34,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   try {
     config = readConfig(request, host);
   } catch (error) {
-    return explainFailure(error, host);
+    return explainFailure(error, terminal);
   }
   host.adopt(config.fileEnvironment);
   const logger = createServerLogger(config, host);
@@ -58,7 +56,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
     return await finish(await stop.first, { lifecycle, server, host, logger, stop });
   } catch (error) {
     await lifecycle.stop();
-    return explainFailure(error, host);
+    return explainFailure(error, terminal);
   } finally {
     watcher?.close();
     faults.close();
@@ -79,10 +77,12 @@ async function announce(server: Server, { request, config, host, logger }: Omit<
   const { terminal, supervision } = host;
   const { url, port } = server.http;
   if (request.mode === "dev") await ignoreDataDir(config.projectDir, config.dataDir);
-  host.tell({ type: "ready", port });
+  host.tell({ type: "ready", port, workers: config.workers });
   if (supervision.restart === "reload") {
     logger.info({ url, graphs: server.graphs.list().map(({ id }) => id) }, "reloaded");
     for (const { id, error } of server.graphs.list()) if (error !== undefined) logger.error({ graph: id }, error);
+  } else if (config.workers > 1 && (supervision.worker > 1 || supervision.restart !== "first")) {
+    logger.info({ url }, "worker is ready");
   } else {
     terminal.out(renderBanner(bannerFacts(server, { config, host, request }), terminal));
   }
@@ -115,6 +115,7 @@ async function finish(
   server.reason = reason.kind === "reload" ? "reload" : "shutdown";
   if (reason.kind === "reload") logger.info({ path: reason.path }, "a file has changed: reloading");
   else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
+  if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
   const stopped =
     reason.kind === "fatal"
       ? lifecycle.stop(FATAL_GRACE_MS)
@@ -134,26 +135,45 @@ async function finish(
 }
 
 function readConfig(request: ServeRequest, host: Host): Config {
-  const { port, host: address, configPath } = request;
-  return loadConfig({
+  const { port, host: address, configPath, mode } = request;
+  // What is being developed runs in one process, whatever is set for the machine that serves it.
+  const workers = mode === "dev" ? 1 : request.workers;
+  const config = loadConfig({
     env: {
       ...host.env,
       ...(port !== undefined && { PORT: String(port) }),
       ...(address !== undefined && { HOST: address }),
+      ...(workers !== undefined && { FRACTAL_WORKERS: String(workers) }),
     },
     cwd: host.cwd,
     configPath,
   });
+  if (config.workers > 1) refuseWorkers(config.workers, host);
+  return config;
 }
 
-function createServerLogger(config: Config, { terminal }: Host): Logger {
-  return createLogger({
+function refuseWorkers(workers: number, { platform, supervision }: Host): void {
+  const wanted = `FRACTAL_WORKERS is ${workers}, but`;
+  if (platform !== "linux") {
+    throw new ConfigError([`${wanted} only Linux spreads the connections of one port over several processes: run one`]);
+  }
+  if (supervision.restart === undefined) {
+    throw new ConfigError([
+      `${wanted} without the supervisor there is nobody to start the others: run one process, or leave out --no-supervisor`,
+    ]);
+  }
+}
+
+function createServerLogger(config: Config, { terminal, supervision }: Host): Logger {
+  const logger = createLogger({
     level: config.logLevel,
     json: config.logJson ?? !terminal.interactive,
     colour: terminal.ansi.bold("x") !== "x",
     secrets: config.secrets,
     write: (line) => terminal.out(line),
   });
+  // Several processes write to one output.
+  return config.workers > 1 ? logger.child({ worker: supervision.worker }) : logger;
 }
 
 function graceOf({ mode }: ServeRequest, config: Config): number {
@@ -169,30 +189,10 @@ function bannerFacts(server: Server, { config, host, request }: { config: Config
     mode: request.mode,
     graphs: server.graphs.list(),
     storage: server.storage.description.replace(`${host.cwd}/`, ""),
+    workers: config.workers,
     model: servesShipped(config) ? describeModel(config.environment, { production: config.production }) : undefined,
     url: server.http.url,
     warnings: [...config.warnings, ...(unwatched ? ["changes are not reloaded without the supervisor"] : [])],
     startedInMs: Math.round(performance.now()),
   };
-}
-
-/** A start that fails for a reason the person can mend says that reason; anything else is a bug and shows its stack. */
-function explainFailure(error: unknown, { terminal }: Host): number {
-  const { ansi } = terminal;
-  if (error instanceof ConfigError) {
-    terminal.err(renderProblems(error.problems, terminal));
-    return EXIT.configuration;
-  }
-  if (error instanceof ListenError) {
-    terminal.err(`${ansi.red(error.message)}\n`);
-    return EXIT.unavailable;
-  }
-  if (error instanceof StorageError) {
-    terminal.err(`${ansi.red(error.detail)}\n`);
-    return error.inUse ? EXIT.unavailable : EXIT.configuration;
-  }
-  terminal.err(
-    `${ansi.red("The server could not start:")}\n${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  return EXIT.failure;
 }

@@ -3,7 +3,8 @@ export type StopReason =
   | { kind: "signal"; signal: NodeJS.Signals }
   | { kind: "reload"; path: string }
   | { kind: "orphaned" }
-  | { kind: "fatal"; error: unknown };
+  /** `run_id`: in whose code it happened, if that is known. */
+  | { kind: "fatal"; error: unknown; run_id?: string | undefined };
 
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 /**

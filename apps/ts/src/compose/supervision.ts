@@ -2,15 +2,29 @@
 export interface Supervision {
   /** Why this process was started; undefined: nobody would start it again. */
   restart: "first" | "crash" | "reload" | undefined;
-  /** Port of the process before, so that a server on a free port keeps its address over a restart. */
+  /** Port of the process before, or of the first worker: a restart keeps the address, and all workers have the same. */
   lastPort: number | undefined;
+  /** Worker id of the process before, which is gone for certain. */
+  predecessor: string | undefined;
+  /** Which of the processes on one port this is, from 1. */
+  worker: number;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Takes the supervisor's words out of the environment: they are for this process, not for those that it starts. */
 export function readSupervision(from: Env): { env: Env; supervision: Supervision } {
-  const { FRACTAL_SUPERVISED: reason, FRACTAL_LAST_PORT: port, ...env } = from;
+  const {
+    FRACTAL_SUPERVISED: reason,
+    FRACTAL_LAST_PORT: port,
+    FRACTAL_INTERNAL_WORKER: worker,
+    FRACTAL_INTERNAL_PREDECESSOR: predecessor,
+    ...env
+  } = from;
   const restart = reason === "first" || reason === "crash" || reason === "reload" ? reason : undefined;
-  return { env, supervision: { restart, lastPort: port ? Number(port) : undefined } };
+  const lastPort = port ? Number(port) : undefined;
+  return {
+    env,
+    supervision: { restart, lastPort, predecessor: predecessor || undefined, worker: Number(worker ?? 1) },
+  };
 }

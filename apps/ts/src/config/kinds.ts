@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** A setting is data: the parser, `.env.example` and the README's table are all made from it. */
+/** A setting is data: the parser, `.env.example` and the table of docs/settings.md are all made from it. */
 export interface Setting<T> {
   section: string;
   description: string;
@@ -65,6 +65,24 @@ export function url(about: About): Declared<string, About> {
   const read = (value: string) =>
     isHttpUrl(value) ? value : refuse("a URL that starts with http:// or https://", value);
   return setting(about, { values: "URL", parse: parser(read) });
+}
+
+/**
+ * A URL with a password in it. The value is in no message; `schemes` are what it may start with.
+ * Special characters in the user and the password must be percent-encoded, or the parts cannot be told apart.
+ */
+export function connection(about: About, schemes: readonly string[]): Declared<string, About> {
+  const starts = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  const read = (value: string) => {
+    if (!schemes.some((scheme) => value.toLowerCase().startsWith(`${scheme}://`))) {
+      throw new Error(`must be a URL that starts with ${starts}`);
+    }
+    if (URL.parse(value) === null || encodingFails(value)) {
+      throw new Error("is not a valid URL; special characters in its user and password must be percent-encoded");
+    }
+    return value;
+  };
+  return setting(about, { values: "secret URL", secret: true, parse: parser(read) });
 }
 
 export function flag<const A extends MaybeDefault>(about: A): Declared<boolean, A> {
@@ -137,4 +155,15 @@ function within(value: number, { min, max }: Limits): boolean {
 
 function isHttpUrl(value: string): boolean {
   return /^https?:$/.test(URL.parse(value)?.protocol ?? "");
+}
+
+/** Clients decode the parts of a URL: a lone % would fail there, with the value in the message. */
+function encodingFails(value: string): boolean {
+  try {
+    decodeURI(value);
+    return false;
+  } catch {
+    // The caller turns the answer into a message.
+    return true;
+  }
 }

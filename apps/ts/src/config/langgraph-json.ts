@@ -27,16 +27,23 @@ const Graph = z.union([
   }),
 ]);
 
+/** A timer fires at once beyond 2^31 ms, which is 24.8 days. */
+const MAX_SWEEP = 24 * 24 * 60;
+
 const disable = Object.fromEntries(SWITCHES.map((name) => [`disable_${name}`, z.boolean().optional()]));
 
 const Http = z.looseObject({ cors: Cors.nullish(), ...disable });
-const Ttl = z.looseObject({ default_ttl: z.number().positive().nullish() });
+/** Longest time to live: a thousand years still is a date. */
+const Minutes = z.number().positive().max(525_600_000);
+const Ttl = z.looseObject({ default_ttl: Minutes.nullish(), sweep_interval_minutes: Minutes.max(MAX_SWEEP).nullish() });
+const ThreadTtl = Ttl.extend({ strategy: z.enum(["delete", "keep_latest"]).nullish() });
 
 /** What the server reads of langgraph.json. Keys that only matter when an image is built are accepted and not read. */
 const Document = z.looseObject({
   graphs: z.record(z.string().min(1), Graph),
   http: Http.nullish(),
   store: z.looseObject({ ttl: Ttl.nullish() }).nullish(),
+  checkpointer: z.looseObject({ ttl: ThreadTtl.nullish() }).nullish(),
 });
 
 const TOP_LEVEL = new Set(
@@ -55,7 +62,7 @@ const HTTP = new Set(
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "http.logging_headers": "request headers are not logged at all",
   "store.ttl.refresh_on_read": "each request says with refresh_ttl whether it renews an item",
-  "store.ttl.sweep_interval_minutes": "expired items are removed on the server's own schedule",
+  "checkpointer.ttl.sweep_limit": "expired threads are removed in small batches until none is left",
 };
 
 export interface ProjectSettings {
@@ -64,6 +71,10 @@ export interface ProjectSettings {
   disabled: ReadonlySet<Switch>;
   /** Minutes; null: items of the store live for ever. */
   storeTtlMinutes: number | null;
+  /** For threads that are created without one of their own; undefined: they live for ever. */
+  threadTtl: { strategy: "delete" | "keep_latest"; minutes: number } | undefined;
+  /** Pause between two looks for what is past its time. */
+  sweepIntervalMinutes: number;
 }
 
 export interface DocumentSource {
@@ -86,12 +97,20 @@ export function readDocument(source: DocumentSource): {
     : parsed.error.issues.map((issue) => `${where(issue.path.join("."))} ${explain(issue)}`);
   problems.push(...refusedKeys(document, where));
   if (!parsed.success) return { settings: undefined, problems, warnings: [] };
-  const { graphs, http, store } = parsed.data;
+  const { graphs, http, store, checkpointer } = parsed.data;
+  const threads = checkpointer?.ttl;
+  const sweeps = [store?.ttl, threads].flatMap((ttl) => ttl?.sweep_interval_minutes ?? []);
   const settings: ProjectSettings = {
     graphs: Object.entries(graphs).map(([id, graph]) => graphSpec(id, graph, source.baseDir)),
     cors: http?.cors ?? undefined,
     disabled: new Set(SWITCHES.filter((name) => http?.[`disable_${name}`] === true)),
     storeTtlMinutes: store?.ttl?.default_ttl ?? null,
+    threadTtl:
+      threads?.default_ttl == null
+        ? undefined
+        : { strategy: threads.strategy ?? "delete", minutes: threads.default_ttl },
+    // One sweep clears both away, so the shorter interval holds.
+    sweepIntervalMinutes: sweeps.length === 0 ? 1 : Math.min(...sweeps),
   };
   return { settings, problems, warnings: warningsOf(parsed.data, where) };
 }

@@ -5,16 +5,11 @@ interface Refusal {
   why: string;
 }
 
-const POSTGRES = "PostgreSQL is not supported yet; unset it to keep data in the embedded database (FRACTAL_DATA_DIR)";
 const SUPABASE = "authentication is not supported yet; unset it to serve without authentication";
 const LANGFUSE = "Langfuse tracing and prompts are not supported yet; unset it";
 
 /** Ignoring one of these would lose data, open a door or drop a trace that somebody counts on. */
 export const REFUSED_VARIABLES: Readonly<Record<string, Refusal>> = {
-  DATABASE_URI: { why: POSTGRES },
-  DATABASE_URL: { why: POSTGRES },
-  POSTGRES_URI: { why: POSTGRES },
-  REDIS_URI: { why: "Redis and Valkey are not supported yet; unset it to run one process" },
   SUPABASE_URL: { why: SUPABASE },
   SUPABASE_KEY: { why: SUPABASE },
   SUPABASE_SECRET: { why: SUPABASE },
@@ -49,7 +44,6 @@ export const REFUSED_KEYS: Readonly<Record<string, string>> = {
   "store.index": "semantic search in the store is not supported yet; remove it",
   "checkpointer.path": "a custom checkpointer is not supported; this server brings its own",
   "checkpointer.backend": "another checkpointer backend is not supported; this server brings its own",
-  "checkpointer.ttl": "a default time to live of threads is not supported yet; set `ttl` when a thread is created",
   "checkpointer.serde": "rules for the checkpointer's serialisation are not supported yet; remove it",
   webhooks: "webhooks are not supported yet; remove it",
   ui: "generative UI is not supported yet; remove it",

@@ -1,12 +1,15 @@
 import { z } from "zod";
-import { choice, flag, integer, json, list, number, type Setting, secret, text, url } from "./kinds.ts";
+import { choice, connection, flag, integer, json, list, number, type Setting, secret, text, url } from "./kinds.ts";
 
 const SERVER = "Server";
 const MODELS = "Models";
 const GRAPHS = "Graphs";
 const RUNS = "Runs";
 const STREAMS = "Streams and storage";
+const DATABASE = "PostgreSQL and several processes";
 const BUILD = "Build information";
+
+const POSTGRES_SCHEMES = ["postgres", "postgresql"];
 
 /** Every environment variable that the server reads, in the order of the reference. */
 export const SETTINGS = {
@@ -130,6 +133,86 @@ export const SETTINGS = {
     description: "Close a run's stream with `event: end`; false for clients that compare exact sets of events.",
     default: "true",
   }),
+  DATABASE_URI: connection(
+    {
+      section: DATABASE,
+      description:
+        "PostgreSQL 15 or newer in place of the embedded database, `postgres://user:password@host:5432/database`.",
+    },
+    POSTGRES_SCHEMES,
+  ),
+  DATABASE_URL: connection(
+    { section: DATABASE, description: "The same under its most common name; DATABASE_URI wins." },
+    POSTGRES_SCHEMES,
+  ),
+  POSTGRES_URI: connection(
+    { section: DATABASE, description: "The same under a third name; the two above win." },
+    POSTGRES_SCHEMES,
+  ),
+  DATABASE_POOL_MIN_SIZE: integer(
+    { section: DATABASE, description: "Connections that a process keeps open when it is idle.", default: "0" },
+    { min: 0, max: 1000 },
+  ),
+  DATABASE_POOL_MAX_SIZE: integer(
+    {
+      section: DATABASE,
+      description: "Most connections that a process opens, besides two of its own for the lease and for hints.",
+      default: "10",
+    },
+    { min: 1, max: 1000 },
+  ),
+  DATABASE_POOL_TIMEOUT: number(
+    {
+      section: DATABASE,
+      description: "How long a request waits for a connection before it is answered 503, in seconds.",
+      default: "10",
+    },
+    { min: 0.1, max: 3600 },
+  ),
+  DATABASE_PREPARE: flag({
+    section: DATABASE,
+    description: "Prepared statements; `false` behind a pooler that cannot keep them (PgBouncer before 1.21).",
+    default: "true",
+  }),
+  REDIS_URI: connection(
+    {
+      section: DATABASE,
+      description: "Valkey or Redis 7 or newer for hints and live streams between processes; it needs a database too.",
+    },
+    ["redis", "rediss", "valkey", "valkeys"],
+  ),
+  FRACTAL_ROLE: choice(
+    {
+      section: DATABASE,
+      description: "What this process does: `api` answers requests, `worker` executes runs, `all` does both.",
+      default: "all",
+    },
+    ["all", "api", "worker"],
+  ),
+  FRACTAL_WORKERS: integer(
+    {
+      section: DATABASE,
+      description: "Processes that `fractal start` runs on one port; also `--workers`. More than one needs a database.",
+      default: "1",
+    },
+    { min: 1, max: 256 },
+  ),
+  FRACTAL_LEASE_SECONDS: number(
+    {
+      section: DATABASE,
+      description: "How long the runs of a process that died stay its own before others take them, in seconds.",
+      default: "15",
+    },
+    { min: 3, max: 300 },
+  ),
+  FRACTAL_MAIN_STALL_SECONDS: number(
+    {
+      section: DATABASE,
+      description: "How long user code may block a process before it is given up, in seconds.",
+      default: "300",
+    },
+    { min: 5, max: 86_400 },
+  ),
   BUILD_COMMIT: text({ section: BUILD, description: "Commit shown by /info.", default: "dev" }),
   BUILD_DATE: text({ section: BUILD, description: "Build date shown by /info." }),
 } as const satisfies Readonly<Record<string, Setting<unknown>>>;

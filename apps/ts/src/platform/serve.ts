@@ -3,6 +3,11 @@ export interface ServeOptions {
   hostname: string;
   /** 0 takes a free port. */
   port: number;
+  /**
+   * Other processes listen on the same port, and the system spreads the connections over them (Linux). The "first" of
+   * them makes sure that nobody else is there; those that "join" do not ask.
+   */
+  share?: "first" | "join" | undefined;
 }
 
 /** One HTTP server, the same on Bun and on Node. The size of bodies is the app's business on both. */
@@ -28,16 +33,28 @@ const IDLE_SECONDS = 60;
 
 export async function serve(options: ServeOptions): Promise<HttpServer> {
   try {
+    // With a shared port the system lets any process of this user in, also that of another server.
+    if (options.share === "first" && options.port !== 0) await refuseTaken(options);
     return "Bun" in globalThis ? serveBun(options) : await serveNode(options);
   } catch (error) {
     throw listenError(error, options);
   }
 }
 
+async function refuseTaken({ hostname, port }: ServeOptions): Promise<void> {
+  const { createServer } = await import("node:net");
+  const { once } = await import("node:events");
+  const probe = createServer().listen(port, hostname);
+  await once(probe, "listening");
+  probe.close();
+  await once(probe, "close");
+}
+
 function serveBun(options: ServeOptions): HttpServer {
   const server = Bun.serve({
     hostname: options.hostname,
     port: options.port,
+    reusePort: options.share !== undefined,
     fetch: options.fetch,
     idleTimeout: IDLE_SECONDS,
     // Bun would answer larger bodies by itself, without our error text; the app refuses them by their declared length.
@@ -75,7 +92,8 @@ async function serveNode(options: ServeOptions): Promise<HttpServer> {
   server.keepAliveTimeout = IDLE_SECONDS * 1_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(options.port, options.hostname, () => {
+    const reusePort = options.share !== undefined;
+    server.listen({ port: options.port, host: options.hostname, reusePort }, () => {
       server.off("error", reject);
       resolve();
     });

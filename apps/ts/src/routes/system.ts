@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { RuntimeError } from "#core/errors";
 import type { GraphRegistry } from "#core/graphs/registry";
 import { queryFlag } from "#schemas/query";
-import { Health, Info, Ok, Root } from "#schemas/system";
+import { Health, Info, Ok, Probe, Root } from "#schemas/system";
 import type { Facts } from "./info.ts";
 import { describeServer, SERVICE } from "./info.ts";
 import type { Router } from "./router.ts";
@@ -31,6 +31,33 @@ const health = route({
   responses: { 200: { description: "The process answers", ...json(Health) } },
 });
 
+const live = route({
+  auth: "public",
+  method: "get",
+  path: "/live",
+  tags,
+  summary: "Liveness: does the event loop answer? Asks no database",
+  responses: { 200: { description: "It does", ...json(Probe) } },
+});
+
+const ready = route({
+  auth: "public",
+  method: "get",
+  path: "/ready",
+  tags,
+  summary: "Readiness: should requests be sent here?",
+  responses: { 200: { description: "They should", ...json(Probe) }, ...failures(503) },
+});
+
+const startup = route({
+  auth: "public",
+  method: "get",
+  path: "/startup",
+  tags,
+  summary: "Has the server started? It listens only after that",
+  responses: { 200: { description: "It has", ...json(Probe) } },
+});
+
 const info = route({
   auth: "public",
   method: "get",
@@ -54,10 +81,18 @@ export const root = route({
   },
 });
 
+/** Whether this process should be sent requests. */
+export interface Readiness {
+  /** Undefined when it is ready, else why not, in words. */
+  reason(): Promise<string | undefined>;
+}
+
 export interface SystemDeps {
   facts: Facts;
   graphs: GraphRegistry;
   storage: { description: string; ping(): Promise<void> };
+  /** Without it, a server that answers is ready. */
+  readiness?: Readiness | undefined;
 }
 
 export function systemRoutes(deps: SystemDeps): Router {
@@ -73,6 +108,14 @@ export function systemRoutes(deps: SystemDeps): Router {
     return c.json({ ok: true } as const, 200);
   });
   r.openapi(health, (c) => c.json({ status: "ok", persistence: engine } as const, 200));
+  r.openapi(live, (c) => c.json({ status: "ok" } as const, 200));
+  r.openapi(startup, (c) => c.json({ status: "ok" } as const, 200));
+  r.openapi(ready, async (c) => {
+    const reason = await deps.readiness?.reason();
+    // A probe every few seconds is expected to fail while a server stops: that is an answer, not an event for the log.
+    if (reason !== undefined) return c.json({ detail: reason }, 503, { "Retry-After": "1" });
+    return c.json({ status: "ok" } as const, 200);
+  });
   r.openapi(info, (c) => c.json(describeServer(deps.facts, deps.graphs, engine), 200));
   return r;
 }

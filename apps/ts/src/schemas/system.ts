@@ -3,6 +3,7 @@ import { JsonObject } from "./common.ts";
 
 export const Ok = z.object({ ok: z.literal(true) }).meta({ id: "Ok" });
 export const Health = z.object({ status: z.literal("ok"), persistence: z.string() }).meta({ id: "Health" });
+export const Probe = z.object({ status: z.literal("ok") }).meta({ id: "Probe" });
 export const Root = z.object({ service: z.string(), runtime: z.string(), version: z.string() }).meta({ id: "Root" });
 
 const GraphEntry = z.object({

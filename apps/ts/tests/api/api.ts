@@ -8,9 +8,9 @@ import { FeedHub } from "#core/streams/hub";
 import type { HttpServer } from "#platform/serve";
 import { serve } from "#platform/serve";
 import type { Router } from "#routes/router";
-import { openSqliteStorage } from "#storage/sqlite/open";
 import { createEngine } from "../../src/compose/engine.ts";
 import { loadGraphs } from "../../src/compose/graphs.ts";
+import { openTestStorage } from "../servers/storage.ts";
 
 export interface Reply {
   status: number;
@@ -48,7 +48,7 @@ export class Api implements AsyncDisposable {
     const log: string[] = [];
     const logger = createLogger({ level: "warn", json: true, write: (line) => void log.push(line) });
     const config = loadConfig({ env, cwd });
-    const storage = await openSqliteStorage({ dataDir: join(cwd, ".fractal") });
+    const storage = await openTestStorage(join(cwd, ".fractal"));
     const graphs = await loadGraphs(config, { version: "0.0.0", logger });
     const stopping = new AbortController();
     const engine = createEngine({
@@ -61,9 +61,11 @@ export class Api implements AsyncDisposable {
       stopping: stopping.signal,
     });
     await engine.assistants.installSystemAssistants();
+    await engine.begin();
     const http = await serve({ fetch: engine.app.fetch, hostname: "127.0.0.1", port: 0 });
     const close = async () => {
-      await engine.worker.drain("test", 0);
+      await engine.drain("test", 0);
+      engine.close();
       stopping.abort();
       await http.close(AbortSignal.abort());
       await storage[Symbol.asyncDispose]();

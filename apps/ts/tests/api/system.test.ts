@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { existsSync } from "node:fs";
+import { storageUnderTest } from "../servers/storage.ts";
 import { Api } from "./api.ts";
 
 /** Installed on demand, with the other conformance suites: npm ci --prefix apps/ts/tests/conformance */
@@ -16,7 +17,7 @@ describe("System", () => {
   it("says that it lives, and that its database answers", async () => {
     expect((await api.get("/ok")).body).toEqual({ ok: true });
     expect((await api.get("/ok?check_db=1")).body).toEqual({ ok: true });
-    expect((await api.get("/health")).body).toEqual({ status: "ok", persistence: "sqlite" });
+    expect((await api.get("/health")).body).toEqual({ status: "ok", persistence: storageUnderTest });
     expect((await api.get("/ok?check_db=perhaps")).body).toEqual({ detail: "check_db: must be true or false" });
   });
 

@@ -7,7 +7,7 @@ import { createAnsi } from "@fractal-agents/infra/ansi";
 import { renderBanner, renderProblems } from "#cli/banner";
 import { browserCommand } from "#cli/browser";
 import { ignoreDataDir } from "#cli/gitignore";
-import type { ServeRequest } from "#cli/main";
+import type { DatabaseRequest, ServeRequest } from "#cli/main";
 import { runCli } from "#cli/main";
 
 const packageRoot = fileURLToPath(new URL("../../", import.meta.url));
@@ -24,7 +24,11 @@ afterEach(() => {
 async function run(...argv: string[]) {
   let out = "";
   let err = "";
-  const requests: ServeRequest[] = [];
+  const requests: (ServeRequest | DatabaseRequest)[] = [];
+  const answer = async (request: ServeRequest | DatabaseRequest) => {
+    requests.push(request);
+    return 0;
+  };
   const code = await runCli(argv, {
     version: "1.2.3",
     packageRoot,
@@ -39,12 +43,11 @@ async function run(...argv: string[]) {
       interactive: false,
       ansi: createAnsi(false),
     },
-    serve: async (request) => {
-      requests.push(request);
-      return 0;
-    },
+    serve: answer,
+    migrate: async (request) => (await answer(request)) + 7,
+    doctor: async (request) => (await answer(request)) + 8,
   });
-  return { code, out, err, request: requests[0] };
+  return { code, out, err, request: requests[0] as ServeRequest | undefined };
 }
 
 describe("fractal", () => {
@@ -53,7 +56,7 @@ describe("fractal", () => {
     for (const argv of [["--help"], ["-h"], ["help"]]) {
       const { code, out } = await run(...argv);
       expect(code).toBe(0);
-      for (const command of ["new", "dev", "start"]) expect(out).toContain(command);
+      for (const command of ["new", "dev", "start", "migrate", "doctor"]) expect(out).toContain(command);
       expect(out).not.toContain("\u001b[");
     }
     expect((await run("dev", "--help")).out).toContain("--no-reload");
@@ -86,6 +89,7 @@ describe("fractal", () => {
       configPath: "a.json",
       reload: false,
       browser: false,
+      workers: undefined,
     });
     expect((await run("start", "--no-supervisor")).request).toEqual({
       mode: "start",
@@ -94,8 +98,28 @@ describe("fractal", () => {
       configPath: undefined,
       reload: false,
       browser: false,
+      workers: undefined,
     });
     expect((await run("dev")).request).toMatchObject({ reload: true, browser: true });
+  });
+});
+
+describe("fractal start --workers", () => {
+  it("takes 1 to 256, of start only", async () => {
+    for (const workers of ["0", "257", "two", "1e1", "-1"]) {
+      expect((await run("start", `--workers=${workers}`)).code).toBe(64);
+    }
+    expect((await run("start", "--workers", "4")).request?.workers).toBe(4);
+    expect(await run("dev", "--workers", "2")).toMatchObject({ code: 64, request: undefined });
+  });
+});
+
+describe("fractal migrate and fractal doctor", () => {
+  it("hand their options on and end with the command's own code", async () => {
+    expect(await run("migrate", "-c", "a.json")).toMatchObject({ code: 7, request: { configPath: "a.json" } });
+    expect(await run("doctor")).toMatchObject({ code: 8, request: { configPath: undefined, json: false } });
+    expect(await run("doctor", "--json")).toMatchObject({ code: 8, request: { json: true } });
+    expect(await run("migrate", "--json")).toMatchObject({ code: 64, request: undefined });
   });
 });
 
@@ -160,6 +184,7 @@ describe("the banner", () => {
       { id: "broken", error: "No export named graph\nat x" },
     ],
     storage: "sqlite .fractal/fractal.db",
+    workers: 1,
     model: { name: "fake:demo", fake: true },
     url: "http://127.0.0.1:3000",
     warnings: ["HOST is 0.0.0.0"],
@@ -180,6 +205,12 @@ describe("the banner", () => {
     }
     expect(text).toMatch(/broken +No export named graph\n/);
     expect(text).toContain("Warning: HOST is 0.0.0.0");
+  });
+
+  it("says how many processes there are when there are several", () => {
+    const ansi = createAnsi(false);
+    expect(renderBanner(facts, { ansi })).not.toContain("Workers");
+    expect(renderBanner({ ...facts, workers: 3 }, { ansi })).toMatch(/Workers +3 processes on this port\n/);
   });
 
   it("shows a broken graph in red on a terminal", () => {

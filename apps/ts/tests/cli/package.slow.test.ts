@@ -4,11 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { postgresAvailable, sharedPostgres } from "../servers/postgres.ts";
 import { fractal, stopAll } from "./fractal.ts";
 import { post } from "./project.ts";
 
 const packageRoot = fileURLToPath(new URL("../../", import.meta.url));
 const node24 = process.env.FRACTAL_TEST_NODE;
+const noPostgres = await postgresAvailable();
 const online = spawnSync("npm", ["view", "pino", "version"], { timeout: 20_000 }).status === 0;
 let dir: string;
 let tarball: string;
@@ -74,4 +76,25 @@ describe.skipIf(!online)("the packed runtime (npm registry)", () => {
     expect(JSON.stringify(await answer.json())).toContain("get_current_time");
     expect(await (await fetch(`${url}/docs`)).text()).toContain("<html");
   }, 60_000);
+
+  it.skipIf(noPostgres !== undefined)(
+    "works on Postgres, keeping its lease from a thread of its own",
+    async () => {
+      const host = join(dir, "host");
+      const env = { DATABASE_URL: await (await sharedPostgres()).createDatabase(), FRACTAL_LEASE_SECONDS: "3" };
+      const engines = [{}, ...(node24 === undefined ? [] : [{ FRACTAL_ENGINE: "node" }])];
+      for (const engine of engines) {
+        const command = "FRACTAL_ENGINE" in engine ? [node24 ?? "", linked(host)] : ["node", linked(host)];
+        const server = fractal(["start", "-p", "0"], { cwd: host, command, env: { ...env, ...engine } });
+        const url = await server.url();
+        const input = { messages: [{ role: "user", content: "Good morning" }] };
+        const answer = await post(`${url}/runs/wait`, { assistant_id: "agent", input });
+        expect(JSON.stringify(await answer.json())).toContain("built-in demonstration model");
+        expect((await fetch(`${url}/ready`)).status).toBe(200);
+        server.child.kill("SIGTERM");
+        expect(await server.exit).toEqual([0, null]);
+      }
+    },
+    120_000,
+  );
 });

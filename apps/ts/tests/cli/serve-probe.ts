@@ -9,6 +9,7 @@ const released = new Promise<void>((resolve) => {
 
 async function answer(request: Request): Promise<Response> {
   const path = new URL(request.url).pathname;
+  if (path === "/pid") return new Response(String(process.pid), { headers: { connection: "close" } });
   if (path === "/throw") throw new Error("secret text");
   if (path !== "/stream") return new Response(`ok ${(await request.text()).length}`);
   server.noTimeout(request);
@@ -25,7 +26,8 @@ async function answer(request: Request): Promise<Response> {
 }
 
 const port = Number(process.argv[2]);
-const server = await serve({ fetch: answer, hostname: "127.0.0.1", port }).catch((error: unknown) => {
+const share = process.env.PROBE_SHARE as "first" | "join" | undefined;
+const server = await serve({ fetch: answer, hostname: "127.0.0.1", port, share }).catch((error: unknown) => {
   process.stderr.write(`${error instanceof ListenError ? error.message : `unexpected ${String(error)}`}\n`);
   process.exit(69);
 });

@@ -19,8 +19,12 @@ afterEach(() => {
 
 for (const [name, engine] of engines) {
   describe.skipIf(engine === undefined)(`serve on ${name}`, () => {
-    async function start(...args: string[]) {
-      const child = spawn(engine ?? "", [probe, ...args]);
+    function start(...args: string[]) {
+      return startWith({}, ...args);
+    }
+
+    async function startWith(env: Record<string, string>, ...args: string[]) {
+      const child = spawn(engine ?? "", [probe, ...args], { env: { ...process.env, ...env } });
       children.push(child);
       const out = lines(child.stdout);
       const [port = "", url = ""] = (await out.next()).split(" ");
@@ -60,6 +64,35 @@ for (const [name, engine] of engines) {
       const answer = await fetch(`${url}/throw`);
       expect(answer.status).toBe(500);
       expect(await answer.text()).not.toContain("secret text");
+    });
+
+    it.skipIf(process.platform !== "linux")(
+      "shares its port with those that join, until it stops listening",
+      async () => {
+        const first = await startWith({ PROBE_SHARE: "first" }, "0");
+        const second = await startWith({ PROBE_SHARE: "join" }, String(first.port));
+        expect(second.port).toBe(first.port);
+        // Which of them gets a connection is a hash of its addresses: of a thousand all at one is out of the question.
+        const answered = new Set<string>();
+        for (let i = 0; i < 1_000 && answered.size < 2; i++) {
+          answered.add(await (await fetch(`${first.url}/pid`, { keepalive: false })).text());
+        }
+        expect([...answered].map(Number).sort()).toEqual([first.child.pid ?? 0, second.child.pid ?? 0].sort());
+        first.child.kill("SIGTERM");
+        await once(first.child, "exit");
+        for (let i = 0; i < 20; i++) {
+          const pid = await (await fetch(`${first.url}/pid`, { keepalive: false })).text();
+          expect(Number(pid)).toBe(second.child.pid ?? 0);
+        }
+      },
+    );
+
+    it.skipIf(process.platform !== "linux")("does not share a port that others have", async () => {
+      const { port } = await startWith({ PROBE_SHARE: "first" }, "0");
+      const child = spawn(engine ?? "", [probe, String(port)], { env: { ...process.env, PROBE_SHARE: "first" } });
+      children.push(child);
+      expect(await lines(child.stderr).next()).toStartWith(`Port ${port} on 127.0.0.1 is in use.`);
+      expect(await once(child, "exit")).toEqual([69, null]);
     });
 
     it("names the port that is in use", async () => {

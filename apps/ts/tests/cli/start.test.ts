@@ -88,9 +88,9 @@ for (const [name, engine] of engines) {
         join(dir, "langgraph.json"),
         JSON.stringify({ graphs: { agent: 7 }, auth: { path: "./auth.ts:auth" } }),
       );
-      const { code, err } = await outcome(start([], { LOG_LEVEL: "loud", DATABASE_URL: "postgres://x" }));
+      const { code, err } = await outcome(start([], { LOG_LEVEL: "loud", SUPABASE_URL: "https://x" }));
       expect(code).toBe(78);
-      for (const part of ["LOG_LEVEL", "DATABASE_URL", "graphs.agent", "auth"]) expect(err).toContain(part);
+      for (const part of ["LOG_LEVEL", "SUPABASE_URL", "graphs.agent", "auth"]) expect(err).toContain(part);
     }, 30_000);
 
     it("exits with 78 where the data directory cannot be used", async () => {

@@ -66,7 +66,7 @@ describe("watchFaults", () => {
     const { source, lines, reasons, faults } = setUp();
     const error = new Error("broken");
     source.emit("uncaughtException", error);
-    expect(reasons).toEqual([{ kind: "fatal", error }]);
+    expect(reasons).toEqual([{ kind: "fatal", error, run_id: "r1" }]);
     expect(lines[0]).toContain("broken");
     faults.close();
     expect(source.eventNames()).toEqual([]);
@@ -75,10 +75,23 @@ describe("watchFaults", () => {
 
 describe("readSupervision", () => {
   it("takes the supervisor's words out of the environment", () => {
-    expect(readSupervision({ FRACTAL_SUPERVISED: "crash", FRACTAL_LAST_PORT: "4000", A: "1" })).toEqual({
+    expect(
+      readSupervision({
+        FRACTAL_SUPERVISED: "crash",
+        FRACTAL_LAST_PORT: "4000",
+        FRACTAL_INTERNAL_WORKER: "2",
+        FRACTAL_INTERNAL_PREDECESSOR: "w-1",
+        A: "1",
+      }),
+    ).toEqual({
       env: { A: "1" },
-      supervision: { restart: "crash", lastPort: 4000 },
+      supervision: { restart: "crash", lastPort: 4000, predecessor: "w-1", worker: 2 },
     });
-    expect(readSupervision({ A: "1" }).supervision).toEqual({ restart: undefined, lastPort: undefined });
+    expect(readSupervision({ A: "1" }).supervision).toEqual({
+      restart: undefined,
+      lastPort: undefined,
+      predecessor: undefined,
+      worker: 1,
+    });
   });
 });

@@ -2,8 +2,11 @@
 import { appendFileSync, readFileSync } from "node:fs";
 
 const [log, ...plan] = process.argv.slice(2);
-appendFileSync(log, `${process.env.FRACTAL_SUPERVISED} ${process.env.FRACTAL_LAST_PORT}\n`);
-const step = plan[readFileSync(log, "utf8").trim().split("\n").length - 1] ?? "serve";
+const { FRACTAL_SUPERVISED, FRACTAL_LAST_PORT, FRACTAL_INTERNAL_WORKER: worker, FRACTAL_WORKERS } = process.env;
+const several = FRACTAL_WORKERS === undefined ? "" : ` ${worker}/${FRACTAL_WORKERS}`;
+appendFileSync(log, `${FRACTAL_SUPERVISED} ${FRACTAL_LAST_PORT}${several}\n`);
+const starts = readFileSync(log, "utf8").trim().split("\n").length;
+const step = plan[starts - 1] ?? "serve";
 
 process.on("disconnect", () => {
   appendFileSync(log, "orphaned\n");
@@ -18,7 +21,7 @@ process.on("SIGINT", () => process.stdout.write("SIGINT\n"));
 process.stdout.write(`${step} ${process.pid}\n`);
 if (step.startsWith("exit:")) process.exit(Number(step.slice(5)));
 // The supervisor may be dead already: then there is nobody to tell, and the disconnect says so.
-process.send({ type: "ready", port: 4567 }, () => undefined);
+process.send({ type: "ready", port: 4567, workers: Number(process.env.PROBE_WORKERS ?? 1) }, () => undefined);
 if (step.startsWith("later:")) setImmediate(() => process.exit(Number(step.slice(6))));
 // Busy in user code: signals are not even seen.
 if (step === "deaf") for (;;);

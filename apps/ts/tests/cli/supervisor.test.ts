@@ -28,8 +28,15 @@ const engines: [string, string | undefined][] = [
 for (const [name, engine] of engines) {
   describe(`the supervisor on ${name}`, () => {
     function start(...plan: string[]) {
+      return startWith({}, ...plan);
+    }
+
+    function startWith(env: Record<string, string>, ...plan: string[]) {
       const log = join(dir, "starts.log");
-      const child = spawn(engine ?? "", [probe, log, ...plan], { stdio: ["ignore", "pipe", "pipe"] });
+      const child = spawn(engine ?? "", [probe, log, ...plan], {
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...env },
+      });
       running.push(child);
       const exit = once(child, "exit") as Promise<[number | null, string | null]>;
       const out = lines(child.stdout);
@@ -81,6 +88,43 @@ for (const [name, engine] of engines) {
       child.kill("SIGTERM");
       child.kill("SIGINT");
       expect(await exit).toEqual([null, "SIGKILL"]);
+    });
+
+    it("keeps trying what is only out of reach, once a server has been ready", async () => {
+      const { child, exit, out, starts } = start("later:1", "exit:69", "serve");
+      await out.until(/^serve/);
+      child.kill("SIGTERM");
+      expect(await exit).toEqual([0, null]);
+      expect(starts()).toEqual(["first ", "crash 4567", "crash 4567"]);
+    });
+
+    it("starts the other workers when the first is ready, and any of them again, on the same port", async () => {
+      const { child, exit, out, err, starts } = startWith({ PROBE_WORKERS: "3" });
+      const pids: number[] = [];
+      while (pids.length < 3) pids.push(Number((await out.until(/^serve/)).split(" ")[1]));
+      expect(starts()[0]).toBe("first ");
+      expect(starts().slice(1).sort()).toEqual(["first 4567 2/3", "first 4567 3/3"]);
+      const [first = 0, second = 0, third = 0] = pids;
+      process.kill(second, "SIGKILL");
+      const again = Number((await out.until(/^serve/)).split(" ")[1]);
+      // Stopped by hand: it is missing as well.
+      process.kill(first, "SIGTERM");
+      const last = Number((await out.until(/^serve/)).split(" ")[1]);
+      expect(starts().slice(3)[0]).toMatch(/^crash 4567 [23]\/3$/);
+      expect(starts().slice(4)).toEqual(["crash 4567 1/3"]);
+      expect(err.seen()).toMatch(
+        /Worker [23] ended unexpectedly \(SIGKILL\).*\nWorker 1 ended unexpectedly \(exit code 0\)/,
+      );
+      child.kill("SIGTERM");
+      expect(await exit).toEqual([0, null]);
+      for (const pid of [third, again, last]) expect(() => process.kill(pid, 0)).toThrow();
+    });
+
+    it("stops all workers, and ends as the one that cannot be started", async () => {
+      const { exit, out, starts } = startWith({ PROBE_WORKERS: "2" }, "serve", "exit:78");
+      expect(await exit).toEqual([78, null]);
+      expect(starts()).toEqual(["first ", "first 4567 2/2"]);
+      expect(out.seen()).toContain("SIGTERM");
     });
 
     it("leaves no orphan when it is killed itself", async () => {

@@ -53,11 +53,17 @@ describe("settings", () => {
       streamEndEvent: true,
       sqliteSynchronous: "NORMAL",
       storeTtlMinutes: null,
+      sweepIntervalMinutes: 1,
+      role: "all",
+      workers: 1,
+      leaseSeconds: 15,
+      mainStallSeconds: 300,
       graphs: [],
       seeds: {},
       warnings: [],
       buildCommit: "dev",
     });
+    expect([config.database, config.redis, config.threadTtl]).toEqual(Array(3).fill(undefined));
     expect([config.isolation, config.revision, config.cors, config.logJson, config.configPath]).toEqual(
       Array(5).fill(undefined),
     );
@@ -103,7 +109,7 @@ describe("settings", () => {
       FRACTAL_STREAM_END_EVENT: "constructor",
       OPENAI_BASE_URL: "localhost:8000",
       LANGGRAPH_CONFIG: "{oops",
-      DATABASE_URL: "postgres://x",
+      SUPABASE_URL: "https://x",
     });
     expect(found.map((problem) => problem.split(/[: ]/)[0])).toEqual([
       "PORT",
@@ -113,7 +119,7 @@ describe("settings", () => {
       "N_JOBS_PER_WORKER",
       "BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS",
       "FRACTAL_STREAM_END_EVENT",
-      "DATABASE_URL",
+      "SUPABASE_URL",
     ]);
     expect(found[0]).toBe('PORT must be a whole number, 0 to 65535, not "70000"');
     expect(found.find((problem) => problem.startsWith("LANGGRAPH_CONFIG"))).toStartWith(
@@ -122,9 +128,9 @@ describe("settings", () => {
   });
 
   it("name their problems in the error's own text, one per line", async () => {
-    const error = await load({ PORT: "x", DATABASE_URL: "y" }).catch((thrown: ConfigError) => thrown);
+    const error = await load({ PORT: "x", SUPABASE_KEY: "y" }).catch((thrown: ConfigError) => thrown);
     expect((error as ConfigError).message.split("\n")).toHaveLength(3);
-    // A refused database may carry a password.
+    // What is refused may be a secret.
     expect((error as ConfigError).message).not.toContain('"y"');
   });
 
@@ -174,10 +180,6 @@ describe("the environment", () => {
 describe("settings that are not implemented", () => {
   it("refuse to start, each by name", async () => {
     const names = [
-      "DATABASE_URI",
-      "DATABASE_URL",
-      "POSTGRES_URI",
-      "REDIS_URI",
       "SUPABASE_URL",
       "SUPABASE_KEY",
       "SUPABASE_SECRET",
@@ -195,7 +197,7 @@ describe("settings that are not implemented", () => {
   });
 
   it("refuse to start when only a file sets them", async () => {
-    expect((await problems({}, { ".env": "DATABASE_URL=postgres://x\n" }))[0]).toStartWith("DATABASE_URL: ");
+    expect((await problems({}, { ".env": "SUPABASE_URL=https://x\n" }))[0]).toStartWith("SUPABASE_URL: ");
   });
 
   it("may be switched off or left empty", async () => {
@@ -220,14 +222,14 @@ describe("settings that are not implemented", () => {
         configurable_headers: { includes: ["x-*"] },
       },
       store: { index: { dims: 3, embed: "openai:x" } },
-      checkpointer: { ttl: { default_ttl: 3 } },
+      checkpointer: { path: "./saver.ts:saver" },
       webhooks: { url: {} },
       ui: { agent: "./ui.tsx" },
     };
     const found = await problems({}, { "langgraph.json": document });
     expect(found.map((problem) => problem.split(": ")[1]).sort()).toEqual([
       "auth",
-      "checkpointer.ttl",
+      "checkpointer.path",
       "encryption",
       "http.app",
       "http.configurable_headers",

@@ -1,0 +1,74 @@
+import { constants } from "node:fs";
+import { access, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { Terminal } from "#cli/terminal";
+import { type Config, ConfigError } from "#config";
+import type { Finding } from "#core/diagnosis";
+import { type CommandHost, readCommandConfig } from "./commands.ts";
+import { EXIT } from "./exit-codes.ts";
+
+export interface DoctorRequest {
+  configPath: string | undefined;
+  /** One JSON object instead of lines for a person. */
+  json: boolean;
+}
+
+/** Says what of the surroundings will not do, and what to do about it. Changes nothing. @returns 0, or 1 with a failure. */
+export async function doctorCommand(request: DoctorRequest, host: CommandHost): Promise<number> {
+  const { terminal } = host;
+  const findings = await examine(request, host);
+  const failed = findings.filter(({ status }) => status === "fail").length;
+  const warned = findings.filter(({ status }) => status === "warn").length;
+  if (request.json) terminal.out(`${JSON.stringify({ ok: failed === 0, checks: findings })}\n`);
+  else {
+    terminal.out(findings.map((finding) => line(finding, terminal)).join(""));
+    terminal.out(`\n${failed} failed, ${warned} to look at, ${findings.length - failed - warned} good\n`);
+  }
+  return failed === 0 ? EXIT.ok : EXIT.failure;
+}
+
+async function examine(request: DoctorRequest, host: CommandHost): Promise<Finding[]> {
+  let config: Config;
+  try {
+    config = readCommandConfig(request.configPath, host);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((text) => ({ id: "configuration", status: "fail", text }));
+  }
+  const { database, redis, workers } = config;
+  const findings: Finding[] = config.warnings.map((text) => ({ id: "configuration", status: "warn", text }));
+  if (findings.length === 0) findings.push({ id: "configuration", status: "ok", text: "The configuration is valid" });
+  if (database === undefined) findings.push(await dataDirectory(config.dataDir));
+  else {
+    const { examinePostgres } = await import("#storage/postgres/doctor");
+    findings.push(...(await examinePostgres({ ...database, workers })));
+  }
+  if (redis !== undefined) {
+    const { examineValkey } = await import("#storage/valkey/doctor");
+    findings.push(...(await examineValkey(redis.url, redis.where)));
+  }
+  return findings;
+}
+
+/** Of the embedded database. It may not be there yet: then what counts is the nearest folder above it. */
+async function dataDirectory(path: string): Promise<Finding> {
+  const id = "data.directory";
+  const advice = "Set FRACTAL_DATA_DIR to a folder that can be written.";
+  try {
+    if (!(await stat(path)).isDirectory()) return { id, status: "fail", text: `${path} is not a folder`, advice };
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return { id, status: "ok", text: `${path} can be written` };
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (code !== "ENOENT" || dirname(path) === path) {
+      return { id, status: "fail", text: `${path} cannot be used (${code})`, advice };
+    }
+    const above = await dataDirectory(dirname(path));
+    return above.status === "ok" ? { id, status: "ok", text: `${path} will be made at the first start` } : above;
+  }
+}
+
+function line({ status, text, advice }: Finding, { ansi }: Terminal): string {
+  const mark = { ok: ansi.green("ok  "), warn: ansi.yellow("warn"), fail: ansi.red("fail") }[status];
+  return `${mark}  ${text}\n${advice === undefined ? "" : `      ${advice}\n`}`;
+}

@@ -1,0 +1,58 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import type { Config } from "#config";
+import { type Storage, StorageError } from "#core/storage";
+import type { PostgresStorage } from "#storage/postgres/open";
+import { openSqliteStorage } from "#storage/sqlite/open";
+
+export interface OpenedStorage extends Storage {
+  /** Of the pool to PostgreSQL; undefined for the embedded database. */
+  readonly connections?: PostgresStorage["connections"];
+}
+
+/**
+ * The storage that the configuration names, and no other: what is configured and cannot be used makes this reject with a
+ * StorageError that says why. `inUse` (exit code 69) is set when it is only out of reach at present; otherwise something
+ * must be configured differently (78).
+ */
+export async function openStorage(config: Config, deps: { logger: Logger }): Promise<OpenedStorage> {
+  const { database, redis, dataDir, sqliteSynchronous } = config;
+  if (database === undefined) return openSqliteStorage({ dataDir, synchronous: sqliteSynchronous });
+  // Loaded only where it is used: the drivers cost an embedded server time and memory.
+  const [{ openPostgresStorage }, { explainOpening, isOutOfReach }] = await Promise.all([
+    import("#storage/postgres/open"),
+    import("#storage/postgres/opening-failures"),
+  ]);
+  const options = {
+    ...database,
+    leaseMs: Math.round(config.leaseSeconds * 1_000),
+    stallMs: Math.round(config.mainStallSeconds * 1_000),
+    logger: deps.logger,
+  };
+  const storage = await openPostgresStorage(options).catch((error: unknown) => {
+    throw explainOpening(error, database.where);
+  });
+  if (redis === undefined) return storage;
+  try {
+    return await withValkey(storage, redis.url, deps.logger);
+  } catch (error) {
+    await storage[Symbol.asyncDispose]();
+    if (!(error instanceof StorageError) || !isOutOfReach(error)) throw error;
+    throw new StorageError(error.detail, { cause: error, inUse: true });
+  }
+}
+
+async function withValkey(storage: PostgresStorage, url: string, logger: Logger): Promise<OpenedStorage> {
+  const { openValkey } = await import("#storage/valkey/open");
+  const valkey = await openValkey(url, { logger });
+  const wrapped = valkey.wrap(storage);
+  return {
+    ...wrapped,
+    get connections() {
+      return storage.connections;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await wrapped[Symbol.asyncDispose]();
+      await valkey[Symbol.asyncDispose]();
+    },
+  };
+}
