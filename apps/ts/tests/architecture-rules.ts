@@ -56,6 +56,8 @@ export const entries = [
   `${src}platform/[^/]*(worker|thread)[^/]*\\.ts$`,
   "^packages/graphs/src/.*standalone\\.ts$",
   "^packages/graphs/src/[^/]+/graph\\.ts$",
+  // Started by its file name, as a thread.
+  "^apps/ts/src/storage/postgres/keeper-thread\\.ts$",
 ];
 
 export const forbidden: IForbiddenRuleType[] = [

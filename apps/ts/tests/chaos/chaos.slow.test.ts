@@ -1,0 +1,6 @@
+import { setDefaultTimeout } from "bun:test";
+import { registerScenarios } from "./run.ts";
+
+setDefaultTimeout(600_000);
+
+await registerScenarios(true);
