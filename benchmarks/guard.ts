@@ -37,7 +37,9 @@ async function guard(): Promise<number> {
     say(`Round ${i} of ${ROUNDS}`);
     rounds.push(await runRound(plan, say));
   }
-  let code = 0;
+  const failures = rounds.flatMap((round) => round.failures);
+  for (const failure of failures) say(`FAIL ${failure}`);
+  let code = failures.length === 0 ? 0 : 1;
   for (const name of GUARDED) {
     const { value, lowest, highest } = ratio(
       rounds,

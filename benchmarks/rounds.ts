@@ -1,6 +1,7 @@
 import { loadavg } from "node:os";
 import { type Cell, type Limits, runCell, warmUp } from "./driver/load.ts";
 import type { Scenario } from "./driver/scenarios.ts";
+import { PostgresCluster } from "./servers/postgres.ts";
 import { type ProcessRow, treeRows } from "./servers/proc.ts";
 import { type ServerSpec, type Spawned, settle, start } from "./servers/spawned.ts";
 
@@ -13,7 +14,14 @@ export type ServerRound = {
   cells: Record<string, Cell>;
 };
 
-export type Round = { load: number; servers: Record<string, ServerRound> };
+export type Round = {
+  load: number;
+  servers: Record<string, ServerRound>;
+  /** What did not work, in sentences; its figures are missing. */
+  failures: string[];
+  /** The PostgreSQL server of this round and its settings. */
+  database?: string;
+};
 
 export type Plan = {
   servers: readonly ServerSpec[];
@@ -27,11 +35,39 @@ export const cellKey = (scenario: string, clients: number): string => `${scenari
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function inServer<T>(server: Spawned, doing: string, work: () => Promise<T>): Promise<T> {
+type Up = { server: Spawned; mine: ServerRound; databasePid: number | undefined };
+
+const rowsOf = ({ rootPids }: Spawned): ProcessRow[] => rootPids.flatMap((pid) => treeRows(pid));
+
+/** A server that fails loses the figures of this round, and what others showed stays; the run as a whole has failed. */
+async function softly(round: Round, doing: string, work: () => Promise<void>): Promise<boolean> {
   try {
-    return await work();
+    await work();
+    return true;
   } catch (error) {
-    throw new Error(`${server.spec.title}, ${doing}: ${(error as Error).message}`, { cause: error });
+    round.failures.push(`${doing}: ${(error as Error).message}`);
+    return false;
+  }
+}
+
+/** Started, idle, warmed up. Its statistics are those of a database that has been in use for more than a minute. */
+async function bringUp(
+  spec: ServerSpec,
+  { plan, cluster }: { plan: Plan; cluster: PostgresCluster | undefined },
+): Promise<Up> {
+  const url = spec.database === true && cluster !== undefined ? await cluster.createDatabase(spec.id) : "";
+  const server = await start(spec, url);
+  try {
+    await settle(server);
+    const idle = rowsOf(server);
+    const measured = { ...server, databasePid: url === "" ? undefined : cluster?.pid };
+    await warmUp(measured, plan.scenarios, plan.warmUpSeconds);
+    if (url !== "") await cluster?.query("analyze", new URL(url).pathname.slice(1));
+    const mine = { startMs: server.startMs, idle, loaded: [], operations: 0, cells: {} };
+    return { server, mine, databasePid: measured.databasePid };
+  } catch (error) {
+    await server.stop();
+    throw error;
   }
 }
 
@@ -40,39 +76,45 @@ async function inServer<T>(server: Spawned, doing: string, work: () => Promise<T
  * turn, so that a busy minute of the machine hits all of them. While one is measured the others are up and idle.
  */
 export async function runRound(plan: Plan, say: (line: string) => void): Promise<Round> {
-  const up: Spawned[] = [];
-  const round: Round = { load: loadavg()[0] as number, servers: {} };
+  const up = new Set<Up>();
+  const round: Round = { load: loadavg()[0] as number, servers: {}, failures: [] };
+  const cluster = plan.servers.some(({ database }) => database) ? await PostgresCluster.start() : undefined;
+  if (cluster !== undefined) round.database = cluster.describe();
   try {
     for (const spec of plan.servers) {
-      const server = await start(spec);
-      up.push(server);
-      await settle(server);
-      const { startMs } = server;
-      round.servers[spec.id] = { startMs, idle: treeRows(server.rootPid), loaded: [], operations: 0, cells: {} };
-      say(`  ${spec.title}: up after ${Math.round(startMs)} ms`);
+      await softly(round, spec.title, async () => {
+        const entry = await bringUp(spec, { plan, cluster });
+        up.add(entry);
+        round.servers[spec.id] = entry.mine;
+        say(`  ${spec.title}: up after ${Math.round(entry.mine.startMs)} ms`);
+      });
     }
-    for (const server of up)
-      await inServer(server, "warm-up", () => warmUp(server, plan.scenarios, plan.warmUpSeconds));
     for (const scenario of plan.scenarios) {
       for (const clients of scenario.clients) {
-        for (const server of up) {
-          const doing = `${scenario.name} with ${clients} client(s)`;
-          const cell = await inServer(server, doing, () =>
-            runCell(server, { scenario, clients }, plan.limits(clients)),
-          );
-          const mine = round.servers[server.spec.id] as ServerRound;
-          mine.cells[cellKey(scenario.name, clients)] = cell;
-          mine.operations += cell.ops;
-          say(
-            `  ${doing}, ${server.spec.id}: p50 ${cell.p50.toFixed(1)} ms, ${cell.opsPerSecond.toFixed(0)}/s, CPU ${cell.cpuMs.toFixed(2)} ms`,
-          );
-          if (!plan.quick) await delay(server.spec.settleMs);
+        const doing = `${scenario.name} with ${clients} client(s)`;
+        for (const entry of up) {
+          const { spec } = entry.server;
+          const good = await softly(round, `${spec.title}, ${doing}`, async () => {
+            const measured = { ...entry.server, databasePid: entry.databasePid };
+            const cell = await runCell(measured, { scenario, clients }, plan.limits(clients));
+            entry.mine.cells[cellKey(scenario.name, clients)] = cell;
+            entry.mine.operations += cell.ops;
+            say(
+              `  ${doing}, ${spec.id}: p50 ${cell.p50.toFixed(1)} ms, ${cell.opsPerSecond.toFixed(0)}/s, CPU ${cell.cpuMs.toFixed(2)} ms`,
+            );
+          });
+          if (!good) {
+            say(`  ${doing}, ${spec.id}: ${round.failures.at(-1)}`);
+            up.delete(entry);
+            await entry.server.stop();
+          } else if (!plan.quick) await delay(spec.settleMs);
         }
       }
     }
-    for (const server of up) (round.servers[server.spec.id] as ServerRound).loaded = treeRows(server.rootPid);
+    for (const { server, mine } of up) mine.loaded = rowsOf(server);
     return round;
   } finally {
-    for (const server of up) await server.stop();
+    for (const { server } of up) await server.stop();
+    await cluster?.[Symbol.asyncDispose]();
   }
 }

@@ -1,7 +1,8 @@
 /**
  * The floor that our server is measured against (docs/benchmarks.md): the same graphs behind `Bun.serve` and LangGraph's own
  * MemorySaver. No validation, no rows, no log, no auth, no disk; a bound, not a product. It answers just enough of the API
- * for the driver. Listens on 127.0.0.1, port from PORT.
+ * for the driver. Listens on 127.0.0.1, port from PORT. CHECKPOINTER names a module whose checkpointer takes the place of
+ * the MemorySaver: that is the rival of `--storage postgres`.
  */
 import { MemorySaver } from "@langchain/langgraph";
 import * as graphs from "../graph/graphs.ts";
@@ -21,13 +22,17 @@ type Generation = { graphs: Graphs; threads: string[] };
  */
 const THREADS_PER_GENERATION = 500;
 
+/** One for all threads, where there is one: it keeps them outside this process. */
+const { CHECKPOINTER } = process.env;
+const durable = CHECKPOINTER === undefined ? undefined : await (await import(CHECKPOINTER)).openCheckpointer();
+
 type ThreadRow = { generation: Generation; graphId: string };
 const threads = new Map<string, ThreadRow>();
 let previous: Generation | undefined;
 let current = newGeneration();
 
 function newGeneration(): Generation {
-  const checkpointer = new MemorySaver();
+  const checkpointer = durable ?? new MemorySaver();
   const copies = Object.entries(stateless).map(([id, graph]) => [
     id,
     Object.assign(Object.create(Object.getPrototypeOf(graph)), graph, { checkpointer }),

@@ -12,6 +12,8 @@ export type Cell = {
   opsPerSecond: number;
   /** user + system time of the server's whole process tree, per operation. */
   cpuMs: number;
+  /** The same of the PostgreSQL server, all its processes; NaN for a server without one. */
+  databaseMs: number;
   p50: number;
   p95: number;
   p99: number;
@@ -21,9 +23,16 @@ export type Cell = {
   firstTokenP50: number;
 };
 
-export type Measured = { target: Target; rootPid: number };
+export type Measured = {
+  targets: readonly Target[];
+  rootPids: readonly number[];
+  /** Of the PostgreSQL server behind it. */
+  databasePid?: number | undefined;
+};
 
 const numbers = (values: (number | undefined)[]): number[] => values.filter((v) => v !== undefined);
+
+const cpuOf = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + treeCpuMs(pid), 0);
 
 /** Closed loop: each client starts its next operation when its last one is answered and checked. */
 export async function runCell(
@@ -31,24 +40,31 @@ export async function runCell(
   work: { scenario: Scenario; clients: number },
   limits: Limits,
 ): Promise<Cell> {
-  const operation = await work.scenario.prepare(server.target);
-  await operation();
+  const operations: Operation[] = [];
+  for (const target of server.targets) {
+    const operation = await work.scenario.prepare(target);
+    await operation();
+    operations.push(operation);
+  }
+  const databasePids = server.databasePid === undefined ? [] : [server.databasePid];
   const latencies: number[] = [];
   const observed: Awaited<ReturnType<Operation>>[] = [];
-  const cpuBefore = treeCpuMs(server.rootPid);
+  const cpuBefore = cpuOf(server.rootPids);
+  const databaseBefore = cpuOf(databasePids);
   const start = performance.now();
   const goesOn = (): boolean => {
     const seconds = (performance.now() - start) / 1000;
     return seconds < limits.maxSeconds && (seconds < limits.minSeconds || latencies.length < limits.minOps);
   };
-  const client = async (): Promise<void> => {
+  const client = async (_: unknown, i: number): Promise<void> => {
+    const operation = operations[i % operations.length] as Operation;
     while (goesOn()) {
       const begun = performance.now();
       observed.push(await operation());
       latencies.push(performance.now() - begun);
     }
   };
-  await Promise.all(Array.from({ length: work.clients }, client));
+  await Promise.all(Array.from({ length: work.clients }).map(client));
   const seconds = (performance.now() - start) / 1000;
   const ops = latencies.length;
   const events = numbers(observed.map((o) => o.events));
@@ -56,7 +72,8 @@ export async function runCell(
     ops,
     seconds,
     opsPerSecond: ops / seconds,
-    cpuMs: (treeCpuMs(server.rootPid) - cpuBefore) / ops,
+    cpuMs: (cpuOf(server.rootPids) - cpuBefore) / ops,
+    databaseMs: databasePids.length === 0 ? Number.NaN : (cpuOf(databasePids) - databaseBefore) / ops,
     p50: percentile(latencies, 50),
     p95: percentile(latencies, 95),
     p99: percentile(latencies, 99),

@@ -1,12 +1,12 @@
 /**
  * The graphs that all servers of the benchmark run, from this one file: `one` (a node, no model), `tokens` (a model that streams
- * 100 tokens), `tool` (model, tool, model) and `steps` (one run that leaves 100 checkpoints).
+ * 100 tokens), `tool` (model, tool, model), `steps` (one run that leaves 100 checkpoints) and `pause` (a node that takes a second).
  */
 import { AIMessage } from "@langchain/core/messages";
 import { tool as defineTool } from "@langchain/core/tools";
 import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ToolNode } from "@langchain/langgraph/prebuilt";
-import { ONE_TEXT, STEPS, STEPS_PER_MESSAGE, stepText, TOKENS, TOOL_CALL, TOOL_TEXT } from "./script.ts";
+import { ONE_TEXT, PAUSE_MS, STEPS, STEPS_PER_MESSAGE, stepText, TOKENS, TOOL_CALL, TOOL_TEXT } from "./script.ts";
 import { ScriptedModel } from "./scripted-model.ts";
 
 type Messages = typeof MessagesAnnotation.State;
@@ -61,4 +61,13 @@ export const steps = new StateGraph(StepState)
   })
   .addEdge(START, "walk")
   .addConditionalEdges("walk", (state) => (state.step < STEPS ? "walk" : END), ["walk", END])
+  .compile();
+
+export const pause = new StateGraph(MessagesAnnotation)
+  .addNode("answer", async () => {
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    return { messages: [new AIMessage(ONE_TEXT)] };
+  })
+  .addEdge(START, "answer")
+  .addEdge("answer", END)
   .compile();

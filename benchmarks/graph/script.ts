@@ -25,3 +25,6 @@ export const STEPS_PER_MESSAGE = 4;
 export function stepText(step: number): string {
   return `step ${step}: ${"a line of an answer that somebody may want to read again ".repeat(2)}`;
 }
+
+/** How long the graph `pause` takes, milliseconds. */
+export const PAUSE_MS = 1_000;

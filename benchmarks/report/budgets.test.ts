@@ -1,13 +1,16 @@
 import { describe, expect, it } from "bun:test";
 import type { Cell } from "../driver/load.ts";
 import type { Round, ServerRound } from "../rounds.ts";
-import { judge } from "./budgets.ts";
+import { EMBEDDED_BUDGETS, judge as judgeBy } from "./budgets.ts";
+
+const judge = (rounds: Round[]) => judgeBy(rounds, EMBEDDED_BUDGETS);
 
 const cell = (part: Partial<Cell>): Cell => ({
   ops: 1,
   seconds: 1,
   opsPerSecond: Number.NaN,
   cpuMs: Number.NaN,
+  databaseMs: Number.NaN,
   p50: Number.NaN,
   p95: Number.NaN,
   p99: Number.NaN,
@@ -32,6 +35,7 @@ const server = (cpuMs: number, opsPerSecond: number): ServerRound => ({
 /** Ours, bare, peer: CPU ms and runs per second. */
 const round = (ours: [number, number], bare: [number, number], peer: [number, number]): Round => ({
   load: 0,
+  failures: [],
   servers: { ours: server(...ours), bare: server(...bare), peer: server(...peer) },
 });
 

@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 import { join } from "node:path";
+import type { Round } from "../rounds.ts";
 import { ROOT } from "../servers/catalogue.ts";
 import { peerNode } from "../servers/peer.ts";
 
@@ -11,6 +12,8 @@ export type Machine = {
   memoryGb: number;
   system: string;
   versions: Record<string, string>;
+  /** The PostgreSQL server and its settings. */
+  database: string | undefined;
 };
 
 function versionOf(command: string): string {
@@ -24,8 +27,9 @@ function packageVersion(name: string): string {
 }
 
 /** Where and with what the figures were made. */
-export function describeMachine(): Machine {
+export function describeMachine(rounds: readonly Round[]): Machine {
   const all = cpus();
+  const database = rounds.find((round) => round.database !== undefined)?.database;
   return {
     cpu: all[0]?.model ?? "unknown",
     cores: all.length,
@@ -38,6 +42,8 @@ export function describeMachine(): Machine {
       "@langchain/langgraph": packageVersion("@langchain/langgraph"),
       "@langchain/core": packageVersion("@langchain/core"),
       "@langchain/langgraph-api": "1.5.1",
+      "@langchain/langgraph-checkpoint-postgres": "1.0.5",
     },
+    database,
   };
 }

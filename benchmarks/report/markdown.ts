@@ -1,15 +1,30 @@
-import { SCENARIOS, type Scenario } from "../driver/scenarios.ts";
+import type { Scenario } from "../driver/scenarios.ts";
+import type { QueueFigures } from "../queue/figures.ts";
 import type { Round } from "../rounds.ts";
 import type { Verdict } from "./budgets.ts";
 import type { Machine } from "./machine.ts";
 import { cellReading, figure, idleRss, loadedRss, type Metric, type Reading, ratio, startMs } from "./summary.ts";
 
+/** A column of ratios: over / under; with `better` turned so that above 1 is in favour of `over`, for times as for rates. */
+export type ColumnRatio = { head: string; over: string; under: string; better?: boolean };
+
+/** What the table shows, in this order. */
+export type Layout = {
+  servers: readonly { id: string; head: string }[];
+  scenarios: readonly Scenario[];
+  ratios: readonly ColumnRatio[];
+};
+
 export type Report = {
   date: string;
+  storage: string;
   quick: boolean;
   machine: Machine;
   rounds: readonly Round[];
   verdicts: readonly Verdict[];
+  layout: Layout;
+  /** The queue of a Postgres database, measured below HTTP. */
+  queue?: QueueFigures | undefined;
 };
 
 /** Three significant digits, no exponent; a dash for what was not measured. */
@@ -36,35 +51,56 @@ function linesOf(scenario: Scenario, clients: number): Line[] {
   });
   const latency = line("p50 / p95 / p99 ms", ["p50", "p95", "p99"]);
   const cpu = line("CPU ms each", ["cpuMs"]);
-  if (scenario.name !== "stream") return [latency, line("per second", ["opsPerSecond"], true), cpu];
+  const database = line("PostgreSQL's CPU ms each", ["databaseMs"]);
+  if (scenario.name !== "stream") return [latency, line("per second", ["opsPerSecond"], true), cpu, database];
   return [
     latency,
     line("first byte / event / token, p50 ms", ["firstByteP50", "firstEventP50", "firstTokenP50"]),
     line("events/s", ["eventsPerSecond"], true),
     cpu,
+    database,
   ];
 }
 
-function figures(rounds: readonly Round[]): string {
+function figures(rounds: readonly Round[], { servers, scenarios, ratios }: Layout): string {
   const lines: Line[] = [
-    ...SCENARIOS.flatMap((scenario) => scenario.clients.flatMap((clients) => linesOf(scenario, clients))),
+    ...scenarios.flatMap((scenario) => scenario.clients.flatMap((clients) => linesOf(scenario, clients))),
     { label: "start to first 200, ms", reads: [startMs] },
     { label: "memory idle, MB", reads: [idleRss] },
     { label: "memory after the load, MB", reads: [loadedRss] },
   ];
   const rows = lines.flatMap(({ label, reads, more }) => {
     const first = reads[0] as Reading;
-    const ids = ["ours", "bare", "peer"];
-    if (ids.every((id) => Number.isNaN(figure(rounds, id, first)))) return [];
-    const shown = ids.map((id) => {
+    if (servers.every(({ id }) => Number.isNaN(figure(rounds, id, first)))) return [];
+    const shown = servers.map(({ id }) => {
       const values = reads.map((read) => figure(rounds, id, read));
       return values.every(Number.isNaN) ? "-" : values.map(show).join(" / ");
     });
-    const toBare = ratio(rounds, { over: "ours", under: "bare" }, first).value;
-    const pair = more ? { over: "ours", under: "peer" } : { over: "peer", under: "ours" };
-    return [[label, ...shown, show(toBare), show(ratio(rounds, pair, first).value)]];
+    const quotients = ratios.map(({ over, under, better }) => {
+      const pair = better === true && more !== true ? { over: under, under: over } : { over, under };
+      return show(ratio(rounds, pair, first).value);
+    });
+    return [[label, ...shown, ...quotients]];
   });
-  return table(["", "ours", "bare", "langgraph-api", "ours / bare", "times better than langgraph-api"], rows);
+  return table(["", ...servers.map(({ head }) => head), ...ratios.map(({ head }) => head)], rows);
+}
+
+function queue({ cycles, claims, restarts }: QueueFigures): string {
+  const rows = [
+    ...cycles.map(({ storage, at, perSecond }) => [
+      `${storage}: create + claim + finish, ${at} at once`,
+      `${show(perSecond)}/s`,
+    ]),
+    ...claims.map(({ depth, p50, p99 }) => [
+      `claim of one run with ${depth} waiting: p50 / p99`,
+      `${show(p50)} / ${show(p99)} ms`,
+    ]),
+    ...restarts.flatMap(({ storage, answersMs, runEndsMs }) => [
+      [`${storage}: kill -9 to the next 200`, `${show(answersMs)} ms`],
+      [`${storage}: kill -9 to the end of the run it cut off, less the run's own time`, `${show(runEndsMs)} ms`],
+    ]),
+  ];
+  return table(["queue", "measured"], rows);
 }
 
 function budgets(verdicts: readonly Verdict[]): string {
@@ -79,7 +115,8 @@ function budgets(verdicts: readonly Verdict[]): string {
 
 /** The report as Markdown: machine, budgets, every figure. */
 export function toMarkdown(report: Report): string {
-  const { machine, rounds } = report;
+  const { machine, rounds, layout } = report;
+  const failures = [...rounds.flatMap((round) => round.failures), ...(report.queue?.failures ?? [])];
   const loads = rounds.map((round) => round.load.toFixed(2)).join(", ");
   const versions = Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`);
   return [
@@ -87,10 +124,15 @@ export function toMarkdown(report: Report): string {
     `${report.date}, ${rounds.length} round${rounds.length === 1 ? "" : "s"}, interleaved; median of the rounds.`,
     `Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, ${machine.system}; load average before each round: ${loads}.`,
     `${versions.join(", ")}.`,
+    ...(machine.database === undefined ? [] : [`${machine.database}.`]),
     "",
     budgets(report.verdicts),
     "",
-    figures(rounds),
+    figures(rounds, layout),
     "",
+    ...(report.queue === undefined ? [] : [queue(report.queue), ""]),
+    ...(failures.length === 0
+      ? []
+      : ["**Failed, and therefore missing above:**", "", ...failures.map((text) => `- ${text}`), ""]),
   ].join("\n");
 }

@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Peer, peerFolder } from "./install.ts";
 import { peerGraphs, peerNode } from "./peer.ts";
 import type { ServerSpec } from "./spawned.ts";
 
@@ -17,23 +18,44 @@ function environment(own: Record<string, string>): Record<string, string> {
   return { ...inherited, LANGSMITH_TRACING: "false", LANGCHAIN_TRACING_V2: "false", ...own };
 }
 
-/** Our server as a user starts it: the command of the package, a langgraph.json, SQLite on disk, every default as it is. */
+/** Our server as a user starts it: the command of the package, a langgraph.json, every default as it is. */
+const ours = (env: Record<string, string>, args: readonly string[] = []) => ({
+  command: "node",
+  args: [join(ROOT, "apps/ts/bin/fractal.mjs"), "start", ...args],
+  cwd: GRAPH_DIR,
+  env: environment({ HOST: "127.0.0.1", ...env }),
+});
+
+/** With SQLite on disk. */
 export const OURS: ServerSpec = {
   id: "ours",
   title: "Fractal Agents Runtime",
+  head: "ours",
   endEvent: true,
   settleMs: 0,
-  launch: ({ port, dataDir }) => ({
-    command: "node",
-    args: [join(ROOT, "apps/ts/bin/fractal.mjs"), "start"],
-    cwd: GRAPH_DIR,
-    env: environment({ HOST: "127.0.0.1", PORT: String(port), FRACTAL_DATA_DIR: dataDir }),
-  }),
+  launch: ({ port, dataDir }) => ours({ PORT: String(port), FRACTAL_DATA_DIR: dataDir }),
 };
+
+const onPostgres = (id: string, title: string, args: readonly string[] = []): ServerSpec => ({
+  id,
+  title: `Fractal Agents Runtime, ${title}`,
+  head: title,
+  endEvent: true,
+  settleMs: 0,
+  database: true,
+  launch: ({ port, databaseUrl }) => ours({ PORT: String(port), DATABASE_URL: databaseUrl }, args),
+});
+
+export const OURS_POSTGRES: ServerSpec = onPostgres("ours-pg", "ours on Postgres");
+/** Each on its own port, as on two machines: the load is even. */
+export const OURS_TWICE: ServerSpec = { ...onPostgres("ours-pg-2", "two of ours"), instances: 2 };
+/** On one port, as a user starts it: the system spreads connections by chance. */
+export const OURS_WORKERS: ServerSpec = onPostgres("ours-workers", "--workers 2", ["--workers", "2"]);
 
 export const BARE: ServerSpec = {
   id: "bare",
   title: "bare server",
+  head: "bare",
   endEvent: true,
   settleMs: 0,
   launch: ({ port }) => ({
@@ -48,6 +70,7 @@ export const BARE: ServerSpec = {
 export const PEER: ServerSpec = {
   id: "peer",
   title: "@langchain/langgraph-api 1.5.1",
+  head: "langgraph-api",
   endEvent: false,
   settleMs: 3200,
   launch: ({ port, dataDir }) => ({
@@ -63,4 +86,29 @@ export const PEER: ServerSpec = {
   }),
 };
 
-export const SERVERS: readonly ServerSpec[] = [OURS, BARE, PEER];
+/** Upstream's PostgresSaver in our server's place: the bare server with it, from the folder that has its package. */
+export const SAVER: ServerSpec = {
+  id: "saver",
+  title: "PostgresSaver 1.0.5 behind the bare server",
+  head: "PostgresSaver",
+  endEvent: true,
+  settleMs: 0,
+  database: true,
+  launch: ({ port, databaseUrl }) => ({
+    command: process.execPath,
+    args: [join(peerFolder("postgres-saver"), "bare/server.ts")],
+    cwd: peerFolder("postgres-saver"),
+    env: environment({
+      PORT: String(port),
+      DATABASE_URL: databaseUrl,
+      CHECKPOINTER: join(peerFolder("postgres-saver"), "checkpointer.mjs"),
+    }),
+  }),
+};
+
+/** What the rival of `--storage postgres` gets beside its packages. */
+export const POSTGRES_SAVER: Peer = {
+  name: "postgres-saver",
+  size: "70 MB",
+  copies: ["bare/server.ts", "bare/wire.ts", "graph/graphs.ts", "graph/script.ts", "graph/scripted-model.ts"],
+};

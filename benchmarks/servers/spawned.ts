@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Target } from "../driver/scenarios.ts";
+import { freePort } from "./free-port.ts";
 import { treeCpuMs } from "./proc.ts";
 
 export type Launch = {
@@ -13,21 +13,30 @@ export type Launch = {
   env: Record<string, string>;
 };
 
-/** How to start a server under test. `dataDir` is empty and its own; the port is free. */
+/** Where a process may live: `dataDir` is empty and its own, the port is free, the database is the server's own. */
+export type Place = { port: number; dataDir: string; databaseUrl: string };
+
+/** How to start a server under test. */
 export type ServerSpec = {
-  id: "ours" | "bare" | "peer";
+  id: string;
   title: string;
+  /** Head of its column. */
+  head: string;
   endEvent: boolean;
   /** Milliseconds after load until it has written what it writes later; the next server is measured after that. */
   settleMs: number;
-  launch(place: { port: number; dataDir: string }): Launch;
+  /** Whether it gets an empty database of the round's PostgreSQL server. */
+  database?: boolean;
+  /** How many times it is started, on as many ports and one database; the driver's clients are spread over them. */
+  instances?: number;
+  launch(place: Place): Launch;
 };
 
 export type Spawned = {
   spec: ServerSpec;
-  target: Target;
-  rootPid: number;
-  /** Milliseconds from the spawn to the first 200 on /ok. */
+  targets: readonly Target[];
+  rootPids: readonly number[];
+  /** Milliseconds from the spawn of the first process to its first 200 on /ok. */
   startMs: number;
   stop(): Promise<void>;
 };
@@ -36,17 +45,6 @@ const START_TIMEOUT = 60_000;
 const STOP_TIMEOUT = 10_000;
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
-}
 
 /** Process groups of servers that run now, with their directories; removed when the benchmark dies, however it dies. */
 const running = new Map<number, string>();
@@ -99,13 +97,15 @@ async function stopTree(child: ChildProcess, pid: number): Promise<void> {
   running.delete(pid);
 }
 
-/** Starts the server in its own process group with an empty data directory and waits until it answers. */
-export async function start(spec: ServerSpec): Promise<Spawned> {
+type Process = { target: Target; pid: number; startMs: number; stop(): Promise<void> };
+
+/** Starts one process in its own group with an empty data directory and waits until it answers. */
+async function startProcess(spec: ServerSpec, databaseUrl: string): Promise<Process> {
   const directory = mkdtempSync(join(tmpdir(), `bench-${spec.id}-`));
   const dataDir = join(directory, "data");
   mkdirSync(dataDir);
   const port = await freePort();
-  const { command, args, cwd, env } = spec.launch({ port, dataDir });
+  const { command, args, cwd, env } = spec.launch({ port, dataDir, databaseUrl });
   const logFile = join(directory, "server.log");
   const log = openSync(logFile, "w");
   const begun = performance.now();
@@ -121,7 +121,7 @@ export async function start(spec: ServerSpec): Promise<Spawned> {
   };
   try {
     const startMs = await Promise.race([untilUp(child, base, begun), spawnError]);
-    return { spec, target: { base, endEvent: spec.endEvent }, rootPid: pid as number, startMs, stop };
+    return { target: { base, endEvent: spec.endEvent }, pid: pid as number, startMs, stop };
   } catch (error) {
     const tail = readFileSync(logFile, "utf8").slice(-2000);
     await stop();
@@ -131,11 +131,32 @@ export async function start(spec: ServerSpec): Promise<Spawned> {
   }
 }
 
+/** Starts the server; `databaseUrl` is empty for one that has no database. */
+export async function start(spec: ServerSpec, databaseUrl = ""): Promise<Spawned> {
+  const processes: Process[] = [];
+  const stop = async (): Promise<void> => void (await Promise.all(processes.map((process) => process.stop())));
+  try {
+    for (let i = 0; i < (spec.instances ?? 1); i++) processes.push(await startProcess(spec, databaseUrl));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    spec,
+    targets: processes.map(({ target }) => target),
+    rootPids: processes.map(({ pid }) => pid),
+    startMs: (processes[0] as Process).startMs,
+    stop,
+  };
+}
+
+const cpuMs = (server: Spawned): number => server.rootPids.reduce((sum, pid) => sum + treeCpuMs(pid), 0);
+
 /** Waits until the tree uses next to no CPU: under 3 % of a core for half a second, at most ten seconds. */
 export async function settle(server: Spawned): Promise<void> {
   for (let tries = 0; tries < 20; tries++) {
-    const before = treeCpuMs(server.rootPid);
+    const before = cpuMs(server);
     await delay(500);
-    if (!(treeCpuMs(server.rootPid) - before > 15)) return;
+    if (!(cpuMs(server) - before > 15)) return;
   }
 }
