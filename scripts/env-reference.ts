@@ -26,7 +26,7 @@ export function generateEnvExample(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The README's table in Markdown, one row per setting. */
+/** The table of docs/settings.md in Markdown, one row per setting. */
 export function generateEnvTable(): string {
   const rows = entries().map(([name, setting]) => {
     const fallback = setting.shownDefault ?? (setting.default === undefined ? "not set" : `\`${setting.default}\``);

@@ -1,4 +1,4 @@
-// Writes .env.example, and the table between the markers in README.md, from the settings in apps/ts/src/config/settings.ts.
+// Writes .env.example, and the table between the markers in docs/settings.md, from the settings in apps/ts/src/config/settings.ts.
 //   node scripts/generate-env.mjs           write both
 //   node scripts/generate-env.mjs --check   write nothing, exit 1 when one of them is out of date
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -17,16 +17,16 @@ async function importReference() {
   return createJiti(import.meta.url, { fsCache: false }).import(path);
 }
 
-function readme(text, table) {
+function settingsPage(text, table) {
   const start = text.indexOf(START);
   const end = text.indexOf(END);
-  if (start === -1 || end < start) throw new Error(`README.md has no place for the table: ${START} ... ${END}`);
+  if (start === -1 || end < start) throw new Error(`docs/settings.md has no place for the table: ${START} ... ${END}`);
   return `${text.slice(0, start + START.length)}\n${table}\n${text.slice(end)}`;
 }
 
 const { generateEnvExample, generateEnvTable } = await importReference();
 const wanted = [[".env.example", () => generateEnvExample()]];
-if (existsSync(join(root, "README.md"))) wanted.push(["README.md", (text) => readme(text, generateEnvTable())]);
+wanted.push(["docs/settings.md", (text) => settingsPage(text, generateEnvTable())]);
 
 let stale = 0;
 for (const [name, make] of wanted) {

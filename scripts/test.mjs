@@ -4,7 +4,8 @@
 //   npm run test:all -- --rest    what `npm test` left out; coverage is joined with what `npm test` left in coverage/
 //   npm test -- routes e2e    only the suites whose file names contain one of the words
 // The last line is always `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { checkCoverage } from "./testing/coverage.mjs";
@@ -63,6 +64,26 @@ if (!existsSync(bun) || spawnSync(bun, ["--version"]).status !== 0) {
   finish();
 }
 
+/** One PostgreSQL server for all suites. @returns Its URL, or why there is none on this machine. */
+async function startPostgres() {
+  const script = "apps/ts/tests/servers/serve-postgres.ts";
+  const server = spawn(bun, ["--no-env-file", script], {
+    cwd: root,
+    env: environment,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  server.unref();
+  let text = "";
+  server.stdout.on("data", (chunk) => {
+    text += chunk;
+  });
+  while (!text.includes("\n") && server.exitCode === null) {
+    await Promise.race([once(server.stdout, "data"), once(server, "exit")]);
+  }
+  const [, url] = text.match(/^url (.*)$/m) ?? [];
+  return { url, reason: text.replace(/^none /, "").trim() || `${script} ended with ${server.exitCode}` };
+}
+
 function runSuite(suite) {
   const started = performance.now();
   say(`\n== ${suite.name} (${suite.files.length} ${suite.files.length === 1 ? "file" : "files"})`);
@@ -83,7 +104,13 @@ function runSuite(suite) {
       ...coverage,
       ...suite.files,
     ],
-    { cwd: root, env: environment, stdio: "inherit", timeout: SUITE_LIMIT_MS, killSignal: "SIGKILL" },
+    {
+      cwd: root,
+      env: { ...environment, FRACTAL_TEST_STORAGE: suite.storage },
+      stdio: "inherit",
+      timeout: SUITE_LIMIT_MS,
+      killSignal: "SIGKILL",
+    },
   );
   const result = readReport(report);
   total.passed += result.passed;
@@ -118,6 +145,13 @@ if (!rest) rmSync(coverageFolder, { recursive: true, force: true });
 if (!narrowed && !rest)
   check("type check", () => node(join(root, "node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.json"));
 if (!narrowed && all) check("lint", () => node("scripts/lint.mjs"));
-for (const suite of suites) runSuite(suite);
+const postgres = environment.FRACTAL_TEST_POSTGRES_URL === undefined ? await startPostgres() : {};
+if (postgres.url !== undefined) environment.FRACTAL_TEST_POSTGRES_URL = postgres.url;
+if (postgres.reason !== undefined && postgres.url === undefined) say(`\nWithout PostgreSQL: ${postgres.reason}`);
+for (const suite of suites) {
+  if (suite.storage === "postgres" && environment.FRACTAL_TEST_POSTGRES_URL === undefined) {
+    total.skipped.push(...suite.files.map((file) => `${file} on postgres`));
+  } else runSuite(suite);
+}
 if (all && withCoverage) check("coverage floors", () => checkCoverage({ root, folder: coverageFolder, say }));
 finish();

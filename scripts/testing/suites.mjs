@@ -26,18 +26,30 @@ function suiteName(file) {
 }
 
 /**
+ * Suites about what the server does, whatever it keeps its data in: they run once more on PostgreSQL
+ * (apps/ts/tests/servers/storage.ts). Not in it: what is about the embedded file itself.
+ */
+const ON_POSTGRES = ["api", "checkpoints", "crash", "e2e", "runs", "streams"].map((name) => `apps/ts/tests/${name}`);
+const EMBEDDED_ONLY = /\/(?:full-disk|random-kills|python|heartbeat|kill-node|sdk-lines)[^/]*$/;
+
+/**
  * The suites in the order they run: quick ones first, a process each, so that a crash or a leak in one suite says which.
  * A file named *.slow.test.ts is a suite of its own.
- * @returns {{ name: string, slow: boolean, files: string[] }[]}
+ * @returns {{ name: string, slow: boolean, files: string[], storage: "sqlite" | "postgres" }[]}
  */
 export function findSuites(root) {
   const suites = new Map();
   for (const file of FOLDERS.filter((name) => existsSync(join(root, name))).flatMap((name) => testFiles(root, name))) {
     const slow = /\.slow\.test\.(tsx?|mjs)$/.test(file);
     const name = slow ? file.slice(2) : suiteName(file);
-    const suite = suites.get(name) ?? { name, slow, files: [] };
+    const suite = suites.get(name) ?? { name, slow, files: [], storage: "sqlite" };
     suite.files.push(file);
     suites.set(name, suite);
   }
-  return [...suites.values()].sort((a, b) => Number(a.slow) - Number(b.slow) || a.name.localeCompare(b.name));
+  const again = [...suites.values()].flatMap((suite) => {
+    const files = suite.files.filter((file) => !EMBEDDED_ONLY.test(file));
+    if (files.length === 0 || !ON_POSTGRES.some((name) => suite.name === name)) return [];
+    return [{ ...suite, name: `${suite.name} on postgres`, files, storage: "postgres" }];
+  });
+  return [...suites.values(), ...again].sort((a, b) => Number(a.slow) - Number(b.slow) || a.name.localeCompare(b.name));
 }

@@ -43,31 +43,59 @@ describe("the test report", () => {
 });
 
 describe("the suites", () => {
+  const tree = (root, files) => {
+    for (const file of files) write(`${root}/${file}`);
+    return findSuites(join(folder, root));
+  };
+
   it("are one per folder, long ones last and alone, without fixtures and dependencies", () => {
-    const root = join(folder, "tree");
-    for (const file of [
+    const suites = tree("tree", [
       "apps/ts/src/core/runs/state.test.ts",
       "apps/ts/src/schemas/common.test.ts",
-      "apps/ts/tests/api/threads.test.ts",
-      "apps/ts/tests/api/kills.slow.test.ts",
+      "apps/ts/tests/storage/files.test.ts",
+      "apps/ts/tests/storage/kills.slow.test.ts",
       "apps/ts/tests/fixtures/project/own.test.ts",
       "apps/ts/node_modules/x/x.test.ts",
       "packages/infra/src/ids.test.ts",
-    ])
-      write(`tree/${file}`);
-    expect(findSuites(root)).toEqual([
+    ]);
+    expect(suites).toEqual([
       {
         name: "apps/ts",
         slow: false,
         files: ["./apps/ts/src/core/runs/state.test.ts", "./apps/ts/src/schemas/common.test.ts"],
+        storage: "sqlite",
       },
-      { name: "apps/ts/tests/api", slow: false, files: ["./apps/ts/tests/api/threads.test.ts"] },
-      { name: "packages/infra", slow: false, files: ["./packages/infra/src/ids.test.ts"] },
       {
-        name: "apps/ts/tests/api/kills.slow.test.ts",
-        slow: true,
-        files: ["./apps/ts/tests/api/kills.slow.test.ts"],
+        name: "apps/ts/tests/storage",
+        slow: false,
+        files: ["./apps/ts/tests/storage/files.test.ts"],
+        storage: "sqlite",
       },
+      { name: "packages/infra", slow: false, files: ["./packages/infra/src/ids.test.ts"], storage: "sqlite" },
+      {
+        name: "apps/ts/tests/storage/kills.slow.test.ts",
+        slow: true,
+        files: ["./apps/ts/tests/storage/kills.slow.test.ts"],
+        storage: "sqlite",
+      },
+    ]);
+  });
+
+  it("run once more on PostgreSQL where they are about the server, without what is about the embedded file", () => {
+    const crashes = "./apps/ts/tests/crash/crash.test.ts";
+    const fullDisk = "./apps/ts/tests/crash/full-disk.test.ts";
+    const suites = tree("twice", [crashes, fullDisk]);
+    expect(suites).toEqual([
+      { name: "apps/ts/tests/crash", slow: false, files: [crashes, fullDisk], storage: "sqlite" },
+      { name: "apps/ts/tests/crash on postgres", slow: false, files: [crashes], storage: "postgres" },
+    ]);
+  });
+
+  it("run once where every file is about the embedded one, or is slow", () => {
+    const suites = tree("once", ["apps/ts/tests/e2e/python.test.ts", "apps/ts/tests/e2e/long.slow.test.ts"]);
+    expect(suites.map(({ name, storage }) => [name, storage])).toEqual([
+      ["apps/ts/tests/e2e", "sqlite"],
+      ["apps/ts/tests/e2e/long.slow.test.ts", "sqlite"],
     ]);
   });
 
