@@ -40,8 +40,9 @@ export class Fleet implements AsyncDisposable {
   /** Its lease is over, as if it had not beaten for too long; it finds out at its next beat. */
   async lose(index: number): Promise<void> {
     const { worker, storage } = this.server(index);
-    const id = worker.id;
-    if (id === undefined) throw new Error("it has no lease");
+    // It may still be on its way back from the last time.
+    await until(() => worker.id !== undefined);
+    const id = worker.id as string;
     await storage.workers.remove(id);
     await until(() => worker.id !== id);
   }
