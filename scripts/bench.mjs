@@ -1,25 +1,4 @@
-// `npm run bench`: hands over to the benchmark on Bun, whose version the lock file fixes.
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+// `npm run bench`: the benchmark, on Bun.
+import { onBun } from "./on-bun.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const bun = join(root, "node_modules", ".bin", process.platform === "win32" ? "bun.exe" : "bun");
-if (!existsSync(bun)) {
-  process.stderr.write("Bun is not installed here; run `npm ci` first.\n");
-  process.exit(1);
-}
-
-const child = spawn(bun, [join(root, "benchmarks/run.ts"), ...process.argv.slice(2)], { stdio: "inherit" });
-// Ctrl-C reaches the child by itself; this process only waits for its answer.
-process.on("SIGINT", () => {});
-process.on("SIGTERM", () => child.kill("SIGTERM"));
-child.once("error", (error) => {
-  process.stderr.write(`Bun did not start: ${error.message}\n`);
-  process.exitCode = 1;
-});
-child.once("exit", (code, signal) => {
-  if (signal) process.kill(process.pid, signal);
-  else process.exitCode = code ?? 1;
-});
+onBun("benchmarks/run.ts");

@@ -1,10 +1,9 @@
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { TcpProxy } from "../servers/tcp-proxy.ts";
 
 /** A TCP proxy before Postgres that loses the answer to a statement: it was committed, and its caller never knows. */
 export class DatabaseProxy implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  #proxy: TcpProxy | undefined;
   readonly #target: URL;
   #lose: string | undefined;
   /** Answers that were lost. */
@@ -12,24 +11,23 @@ export class DatabaseProxy implements AsyncDisposable {
   /** Swallows everything in both directions, as a half-open connection does; new ones are accepted and not answered. */
   silent = false;
 
-  private constructor(server: Server, target: URL) {
-    this.#server = server;
+  private constructor(target: URL) {
     this.#target = target;
   }
 
   static async start(target: string): Promise<DatabaseProxy> {
-    const server = createServer();
-    const proxy = new DatabaseProxy(server, new URL(target));
-    server.on("connection", (near) => proxy.#pass(near));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return proxy;
+    const between = new DatabaseProxy(new URL(target));
+    between.#proxy = await TcpProxy.start(
+      () => target,
+      (near, far) => between.#pass(near, far),
+    );
+    return between;
   }
 
   get url(): string {
     const url = new URL(this.#target);
     url.hostname = "127.0.0.1";
-    url.port = `${(this.#server.address() as AddressInfo).port}`;
+    url.port = `${this.#proxy?.port}`;
     return url.href;
   }
 
@@ -44,21 +42,11 @@ export class DatabaseProxy implements AsyncDisposable {
 
   /** Breaks off every connection. */
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#proxy?.cut();
   }
 
-  #pass(near: Socket): void {
-    const far = connect(Number(this.#target.port), this.#target.hostname);
+  #pass(near: Socket, far: Socket): void {
     let doomed = false;
-    for (const socket of [near, far]) {
-      this.#sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        near.destroy();
-        far.destroy();
-      });
-    }
     near.on("data", (chunk) => {
       if (this.silent) return;
       if (this.#lose !== undefined && chunk.includes(this.#lose)) {
@@ -81,8 +69,6 @@ export class DatabaseProxy implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    this.#server.close();
-    await once(this.#server, "close");
+    await this.#proxy?.[Symbol.asyncDispose]();
   }
 }

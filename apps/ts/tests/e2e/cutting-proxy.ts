@@ -1,54 +1,50 @@
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { TcpProxy } from "../servers/tcp-proxy.ts";
 
-/** A TCP proxy that breaks off one connection after so many bytes of its answer, as a bad network does. */
+/** A TCP proxy that breaks off connections after so many bytes of their answer, as a bad network does. */
 export class CuttingProxy implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  #proxy: TcpProxy | undefined;
   cuts = 0;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  /** Breaks off one connection. */
+  static start(target: string, afterBytes: number): Promise<CuttingProxy> {
+    return CuttingProxy.each(
+      () => target,
+      (cuts) => (cuts === 0 ? afterBytes : undefined),
+    );
   }
 
-  static async start(target: string, afterBytes: number): Promise<CuttingProxy> {
-    const { hostname, port } = new URL(target);
-    const server = createServer();
-    const proxy = new CuttingProxy(server);
-    server.on("connection", (near) => proxy.#pass(near, connect(Number(port), hostname), afterBytes));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    return proxy;
+  /** @param limit Bytes of the next connection; undefined: all of them. */
+  static async each(target: () => string, limit: (cuts: number) => number | undefined): Promise<CuttingProxy> {
+    const cutting = new CuttingProxy();
+    cutting.#proxy = await TcpProxy.start(target, (near, far) => cutting.#pass(near, far, () => limit(cutting.cuts)));
+    return cutting;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.#proxy?.port}`;
   }
 
-  #pass(near: Socket, far: Socket, afterBytes: number): void {
+  #pass(near: Socket, far: Socket, limit: () => number | undefined): void {
     let bytes = 0;
-    for (const socket of [near, far]) {
-      this.#sockets.add(socket);
-      socket.on("error", () => undefined);
-      socket.on("close", () => {
-        this.#sockets.delete(socket);
-        near.destroy();
-        far.destroy();
-      });
-    }
+    let most: number | undefined;
     near.pipe(far);
-    far.on("data", (chunk) => {
+    far.on("data", (chunk: Buffer) => {
+      most ??= limit();
+      const rest = (most ?? Number.POSITIVE_INFINITY) - bytes;
       bytes += chunk.length;
-      if (this.cuts === 0 && bytes > afterBytes) {
-        this.cuts++;
-        near.resetAndDestroy();
-      } else near.write(chunk);
+      if (chunk.length < rest) {
+        near.write(chunk);
+        return;
+      }
+      this.cuts++;
+      // In the middle of whatever it was; what came before arrives.
+      near.write(chunk.subarray(0, rest), () => near.resetAndDestroy());
+      far.destroy();
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, "close");
+    await this.#proxy?.[Symbol.asyncDispose]();
   }
 }

@@ -66,6 +66,7 @@ export class Worker {
   readonly #found = new Set<string>();
   /** Cancels that came while a claim was under way: the run may be in it, and nobody else would tell it. */
   readonly #early = new Map<string, "interrupt" | "rollback">();
+  #onUnreserved: (() => void) | undefined;
   #unsubscribe: () => void = () => {};
 
   constructor(env: RunEnvironment, limits: WorkerLimits, identity: WorkerIdentity) {
@@ -139,17 +140,13 @@ export class Worker {
    * was lost.
    */
   take(claim: ClaimRequest, run: RunRecord | "unsure" | undefined): void {
-    this.#reserved--;
     const known = typeof run === "object" && this.#found.has(run.run_id);
-    if (this.#reserved === 0) this.#found.clear();
-    if (known) return this.#forgetEarly();
-    if (run === "unsure") {
-      this.#unsureUntil = performance.now() + UNSURE_MS;
-      this.look();
-    } else if (run !== undefined && claim.worker_id === this.#lease.id) this.#execute(run);
+    const begins = !known && typeof run === "object" && claim.worker_id === this.#lease.id;
+    if (begins) this.#execute(run);
+    this.#unreserve(1);
+    if (run === "unsure") this.#unsureUntil = performance.now() + UNSURE_MS;
     // It waits its turn, or others do for the slot.
-    else this.look();
-    this.#forgetEarly();
+    if (!begins && !known) this.look();
   }
 
   /** Looks for due runs now, and arms the timer for the next that is not due yet. */
@@ -236,14 +233,22 @@ export class Worker {
     await within(FAREWELL_MS, told);
   }
 
-  /** Resolves when every run that was to be created with a slot of this process is known. */
-  async #unreserved(): Promise<void> {
-    while (this.#reserved > 0) await this.#env.delay(5);
+  /** Slots that were kept are free, or taken by runs that are known by now. */
+  #unreserve(slots: number): void {
+    this.#reserved -= slots;
+    if (this.#reserved > 0) return;
+    // No claim is under way: who was not in one is not here.
+    this.#early.clear();
+    this.#found.clear();
+    this.#onUnreserved?.();
   }
 
-  /** No claim is under way: who was not in one is not here. */
-  #forgetEarly(): void {
-    if (this.#reserved === 0) this.#early.clear();
+  /** Resolves when every run that was to be created with a slot of this process is known. */
+  #unreserved(): Promise<void> {
+    if (this.#reserved === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onUnreserved = resolve;
+    });
   }
 
   #free(): number {
@@ -298,8 +303,7 @@ export class Worker {
       if (this.#lease.id === id) for (const run of claimed) this.#execute(run);
       return claimed.length;
     } finally {
-      this.#reserved -= slots;
-      this.#forgetEarly();
+      this.#unreserve(slots);
     }
   }
 

@@ -5,24 +5,10 @@ import {
   SYSTEM_OWNER,
 } from "#core/assistants/repository";
 import type { AuthScope } from "#core/identity/scope";
-import type { Assistant } from "#schemas/assistants";
+import { type AssistantRow, toAssistant } from "../common/assistant-rows.ts";
 import { likeText } from "../common/json-filters.ts";
-import { iso, parseObject } from "../common/run-rows.ts";
 import { jsonb, NOW, pageOf, required, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
-
-interface Row {
-  assistant_id: string;
-  graph_id: string;
-  name: string;
-  description: string | null;
-  version: number;
-  created_at: number;
-  updated_at: number;
-  config: string;
-  context: string;
-  metadata: string;
-}
 
 const COLUMNS =
   "a.assistant_id, a.graph_id, a.name, a.description, a.version, a.created_at, a.updated_at, a.config, a.context, a.metadata";
@@ -118,7 +104,7 @@ export function postgresAssistants(database: Database): AssistantRepository {
 
     find: async (scope, assistantId) => {
       const text = `select ${COLUMNS} from fractal.assistants a where ${READABLE}`;
-      const row = await database.row<Row>(text, paramsOf(scope, assistantId));
+      const row = await database.row<AssistantRow>(text, paramsOf(scope, assistantId));
       return row && toAssistant(row);
     },
 
@@ -126,7 +112,7 @@ export function postgresAssistants(database: Database): AssistantRepository {
       database.transaction(async (transaction) => {
         const [seen] = await transaction.rows(LOCK, paramsOf(scope, assistantId));
         if (seen === undefined) return undefined;
-        const [row] = await transaction.rows<Row>(UPDATE, [uuid(assistantId), ...patchParams(patch)]);
+        const [row] = await transaction.rows<AssistantRow>(UPDATE, [uuid(assistantId), ...patchParams(patch)]);
         return row && toAssistant(row);
       }),
 
@@ -152,7 +138,7 @@ export function postgresAssistants(database: Database): AssistantRepository {
       const text =
         `select ${COLUMNS} from fractal.assistants a where ${where.text} order by ${order} ` +
         `limit ${where.add(query.limit + 1)} offset ${where.add(query.offset)}`;
-      return pageOf(await database.rows<Row>(text, where.params, { built: true }), query.limit, toAssistant);
+      return pageOf(await database.rows<AssistantRow>(text, where.params, { built: true }), query.limit, toAssistant);
     },
 
     count: async (scope, filter) => {
@@ -162,18 +148,18 @@ export function postgresAssistants(database: Database): AssistantRepository {
     },
 
     versions: async (scope, assistantId, query) => {
-      const rows = await database.rows<Row | { version: null }>(VERSIONS, [
+      const rows = await database.rows<AssistantRow | { version: null }>(VERSIONS, [
         ...paramsOf(scope, assistantId),
         jsonb(query.metadata ?? {}),
         query.limit,
         query.offset,
       ]);
       if (rows.length === 0) return undefined;
-      return rows.filter((row): row is Row => row.version !== null).map(toAssistant);
+      return rows.filter((row): row is AssistantRow => row.version !== null).map(toAssistant);
     },
 
     setLatest: async (scope, assistantId, version) => {
-      const row = await database.row<Row>(SET_LATEST, [...paramsOf(scope, assistantId), version]);
+      const row = await database.row<AssistantRow>(SET_LATEST, [...paramsOf(scope, assistantId), version]);
       return row && toAssistant(row);
     },
   };
@@ -203,19 +189,4 @@ function whereOf(scope: AuthScope, filter: AssistantFilter): Where {
     .and(filter.graph_id, (p) => `a.graph_id = ${p}`)
     .and(filter.name && likeText(filter.name), (p) => String.raw`a.name ilike ${p} escape '\'`)
     .and(filter.metadata && jsonb(filter.metadata), (p) => `a.metadata @> ${p}::jsonb`);
-}
-
-function toAssistant(row: Row): Assistant {
-  return {
-    assistant_id: row.assistant_id,
-    graph_id: row.graph_id,
-    name: row.name,
-    description: row.description,
-    config: parseObject(row.config),
-    context: parseObject(row.context),
-    metadata: parseObject(row.metadata),
-    version: row.version,
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-  };
 }

@@ -12,7 +12,7 @@ const UNDER_WAY = 2;
 export interface BatchOptions<Call, Answer> {
   /** One statement, in one transaction: answers in the order of the calls, or rejects and has done nothing. */
   send(calls: readonly Call[]): Promise<Answer[]>;
-  /** One call on its own, after a statement of several has failed. `unsure`: that may have taken effect all the same. */
+  /** One call on its own, after `send` has failed: if by a lost connection, it may have taken effect all the same. */
   alone(call: Call, failure: unknown): Promise<Answer>;
   /** What a call locks: calls are sent in this order, so that two processes never wait for each other. */
   key(call: Call): string;

@@ -1,23 +1,10 @@
 import type { AuthScope } from "#core/identity/scope";
-import type { JsonObject } from "#schemas/common";
-import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
-import { iso, parseObject } from "../common/run-rows.ts";
+import type { Interrupt, Thread } from "#schemas/threads";
+import { type ThreadRow as Stored, toThread as threadOf } from "../common/thread-rows.ts";
 import { NOW, required } from "./conditions.ts";
 import { type Transaction, uuid } from "./database.ts";
 
-export interface ThreadRow {
-  thread_id: string;
-  status: ThreadStatus;
-  ttl_strategy: "delete" | "keep_latest" | null;
-  ttl_minutes: number | null;
-  expires_at: number | null;
-  state_updated_at: number;
-  created_at: number;
-  updated_at: number;
-  metadata: string;
-  config: string;
-  error: string | null;
-  values: string | null;
+export interface ThreadRow extends Stored {
   /** JSON array of the interrupts of all scopes that have any; null: none has. */
   interrupts: string | null;
 }
@@ -56,24 +43,5 @@ export async function loadThread(source: Transaction, threadId: string): Promise
 }
 
 export function toThread(row: ThreadRow): Thread {
-  const thread: Thread = {
-    thread_id: row.thread_id,
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-    state_updated_at: iso(row.state_updated_at),
-    metadata: parseObject(row.metadata),
-    status: row.status,
-    config: parseObject(row.config),
-    values: row.values === null ? null : (JSON.parse(row.values) as unknown),
-    // Task ids are unique over scopes, so the maps of all scopes can stand beside each other.
-    interrupts:
-      row.interrupts === null
-        ? {}
-        : Object.assign({}, ...(JSON.parse(row.interrupts) as Record<string, Interrupt[]>[])),
-    error: row.error === null ? null : (JSON.parse(row.error) as JsonObject),
-  };
-  if (row.ttl_strategy !== null && row.ttl_minutes !== null && row.expires_at !== null) {
-    thread.ttl = { strategy: row.ttl_strategy, ttl_minutes: row.ttl_minutes, expires_at: iso(row.expires_at) };
-  }
-  return thread;
+  return threadOf(row, row.interrupts === null ? [] : (JSON.parse(row.interrupts) as Record<string, Interrupt[]>[]));
 }

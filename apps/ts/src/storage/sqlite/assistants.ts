@@ -8,8 +8,9 @@ import type { AuthScope } from "#core/identity/scope";
 import type { SqliteValue } from "#platform/sqlite";
 import type { Assistant } from "#schemas/assistants";
 import type { JsonObject } from "#schemas/common";
+import { type AssistantRow, toAssistant } from "../common/assistant-rows.ts";
 import { allowed, contains, equalities, likeText, passes } from "../common/json-filters.ts";
-import { iso, parseObject } from "../common/run-rows.ts";
+import { parseObject } from "../common/run-rows.ts";
 import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { countOf, pageOf, type Scan } from "./pages.ts";
@@ -24,13 +25,9 @@ interface Fields {
   metadata: string;
 }
 
-interface Row extends Fields {
+interface Row extends AssistantRow {
   id: number;
-  assistant_id: string;
   owner: string;
-  version: number;
-  created_at: number;
-  updated_at: number;
 }
 
 const COLUMNS =
@@ -257,19 +254,4 @@ function removeThreadsOf(connection: Connection, scope: AuthScope, assistantId: 
     const metadata = parseObject(row.metadata);
     if (metadata.assistant_id === assistantId && passes(scope.filters, metadata)) purgeThread(connection, row.id);
   }
-}
-
-function toAssistant(row: Row): Assistant {
-  return {
-    assistant_id: row.assistant_id,
-    graph_id: row.graph_id,
-    name: row.name,
-    description: row.description,
-    config: parseObject(row.config),
-    context: parseObject(row.context),
-    metadata: parseObject(row.metadata),
-    version: row.version,
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-  };
 }

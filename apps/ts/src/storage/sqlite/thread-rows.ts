@@ -1,22 +1,9 @@
 import type { NewThread } from "#core/threads/repository";
-import type { JsonObject } from "#schemas/common";
-import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
-import { iso, parseObject } from "../common/run-rows.ts";
+import type { Interrupt, Thread } from "#schemas/threads";
+import { type ThreadRow, toThread } from "../common/thread-rows.ts";
 import type { Connection } from "./connection.ts";
 
-interface ThreadRow {
-  thread_id: string;
-  status: ThreadStatus;
-  ttl_strategy: "delete" | "keep_latest" | null;
-  ttl_minutes: number | null;
-  expires_at: number | null;
-  state_updated_at: number;
-  created_at: number;
-  updated_at: number;
-  metadata: string;
-  config: string;
-  error: string | null;
-  values: string | null;
+interface Row extends ThreadRow {
   /** JSON array of the interrupts texts of all scopes that have any. */
   interrupts: string;
 }
@@ -29,36 +16,12 @@ const SELECT_THREAD =
 
 /** A thread as the API shows it; the row must exist. */
 export function loadThread(connection: Connection, thread: number): Thread {
-  return toThread(connection.sql(SELECT_THREAD).get<ThreadRow>(thread) as ThreadRow);
-}
-
-function toThread(row: ThreadRow): Thread {
-  const thread: Thread = {
-    thread_id: row.thread_id,
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-    state_updated_at: iso(row.state_updated_at),
-    metadata: parseObject(row.metadata),
-    status: row.status,
-    config: parseObject(row.config),
-    values: row.values === null ? null : (JSON.parse(row.values) as unknown),
-    interrupts: mergeInterrupts(row.interrupts),
-    error: row.error === null ? null : (JSON.parse(row.error) as JsonObject),
-  };
-  if (row.ttl_strategy !== null && row.ttl_minutes !== null && row.expires_at !== null) {
-    thread.ttl = { strategy: row.ttl_strategy, ttl_minutes: row.ttl_minutes, expires_at: iso(row.expires_at) };
-  }
-  return thread;
-}
-
-/** Task ids are unique over scopes, so the maps of all scopes can stand beside each other. */
-function mergeInterrupts(texts: string): Record<string, Interrupt[]> {
-  if (texts === "[]") return {};
-  const merged: Record<string, Interrupt[]> = {};
-  for (const text of JSON.parse(texts) as string[]) {
-    Object.assign(merged, JSON.parse(text) as Record<string, Interrupt[]>);
-  }
-  return merged;
+  const row = connection.sql(SELECT_THREAD).get<Row>(thread) as Row;
+  const texts = row.interrupts === "[]" ? [] : (JSON.parse(row.interrupts) as string[]);
+  return toThread(
+    row,
+    texts.map((text) => JSON.parse(text) as Record<string, Interrupt[]>),
+  );
 }
 
 /** As columns; all null for a thread that lives for ever. */

@@ -1,18 +1,19 @@
 import { expect } from "bun:test";
 import { ANONYMOUS } from "#core/identity/scope";
 import { openPostgresStorage } from "#storage/postgres/open";
+import { CuttingProxy } from "../../e2e/cutting-proxy.ts";
 import { checkDelivered, checkStream, settled } from "../check.ts";
 import { ask, replay, streamRun } from "../client.ts";
 import { Fleet } from "../fleet.ts";
 import { type Effort, eventually, generator, pause, type Scenario, steps } from "../scenario.ts";
-import { BareReader, CuttingProxies } from "../wire.ts";
+import { BareReader } from "../wire.ts";
 
 const MODES = { stream_mode: ["updates", "values", "messages-tuple"], stream_resumable: true };
 
 async function reconnect(effort: Effort): Promise<string> {
   const random = generator(effort.seed);
   await using fleet = await Fleet.start();
-  await using proxy = await CuttingProxies.start(
+  await using proxy = await CuttingProxy.each(
     () => fleet.url(),
     () => 300 + Math.floor(random() * 6_000),
   );
