@@ -27,10 +27,10 @@ function suiteName(file) {
 
 /**
  * Suites about what the server does, whatever it keeps its data in: they run once more on PostgreSQL
- * (apps/ts/tests/servers/storage.ts). Not in it: what is about the embedded file itself.
+ * (apps/ts/tests/servers/storage.ts). Not in it: what is about the embedded file itself, or about no storage.
  */
-const ON_POSTGRES = ["api", "checkpoints", "crash", "e2e", "runs", "streams"].map((name) => `apps/ts/tests/${name}`);
-const EMBEDDED_ONLY = /\/(?:full-disk|random-kills|python|heartbeat|kill-node|sdk-lines)[^/]*$/;
+const ON_POSTGRES =
+  /^\.\/apps\/ts\/tests\/(?:api|checkpoints|conformance|crash|e2e|runs|streams)\/(?!full-disk|random-kills|heartbeat)/;
 
 /**
  * The suites in the order they run: quick ones first, a process each, so that a crash or a leak in one suite says which.
@@ -47,8 +47,8 @@ export function findSuites(root) {
     suites.set(name, suite);
   }
   const again = [...suites.values()].flatMap((suite) => {
-    const files = suite.files.filter((file) => !EMBEDDED_ONLY.test(file));
-    if (files.length === 0 || !ON_POSTGRES.some((name) => suite.name === name)) return [];
+    const files = suite.files.filter((file) => ON_POSTGRES.test(file));
+    if (files.length === 0) return [];
     return [{ ...suite, name: `${suite.name} on postgres`, files, storage: "postgres" }];
   });
   return [...suites.values(), ...again].sort((a, b) => Number(a.slow) - Number(b.slow) || a.name.localeCompare(b.name));

@@ -91,11 +91,17 @@ describe("the suites", () => {
     ]);
   });
 
-  it("run once where every file is about the embedded one, or is slow", () => {
-    const suites = tree("once", ["apps/ts/tests/e2e/python.test.ts", "apps/ts/tests/e2e/long.slow.test.ts"]);
+  it("run once where every file is about the embedded one, and twice also when they are slow", () => {
+    const suites = tree("once", [
+      "apps/ts/tests/crash/full-disk.test.ts",
+      "apps/ts/tests/cli/pack.slow.test.ts",
+      "apps/ts/tests/e2e/long.slow.test.ts",
+    ]);
     expect(suites.map(({ name, storage }) => [name, storage])).toEqual([
-      ["apps/ts/tests/e2e", "sqlite"],
+      ["apps/ts/tests/crash", "sqlite"],
+      ["apps/ts/tests/cli/pack.slow.test.ts", "sqlite"],
       ["apps/ts/tests/e2e/long.slow.test.ts", "sqlite"],
+      ["apps/ts/tests/e2e/long.slow.test.ts on postgres", "postgres"],
     ]);
   });
 

@@ -13,16 +13,24 @@ import {
   type PendingWrite,
 } from "@langchain/langgraph-checkpoint";
 import type { FencedSaver } from "#core/checkpoints/saver";
-import { ENGINES, World } from "../checkpoints/world.ts";
+import { ENGINES, idOf, World } from "../checkpoints/world.ts";
+
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/;
+
+function withThread<T extends RunnableConfig>(config: T, threadId: string): T {
+  return { ...config, configurable: { ...config.configurable, thread_id: threadId } };
+}
 
 /**
  * The suite writes to threads as it likes and lists over all of them; a FencedSaver belongs to one. So every thread that
- * turns up gets a lane and a saver of its own.
+ * turns up gets a lane and a saver of its own. Some of its threads are called "1" or "thread-1", where the server has UUIDs.
  */
 class AnyThread extends BaseCheckpointSaver {
   readonly #world: World;
   readonly #savers = new Map<string, Promise<FencedSaver>>();
   readonly #scope: string;
+  /** By the UUID: what the suite calls a thread. */
+  readonly #names = new Map<string, string>();
 
   constructor(world: World, scope: string) {
     super();
@@ -38,41 +46,76 @@ class AnyThread extends BaseCheckpointSaver {
     const threadId = config.configurable?.thread_id as string | undefined;
     const known = this.#savers.get(threadId ?? "");
     if (known !== undefined) return known;
-    const saver = this.#world.saver(threadId ?? "nowhere", { checkpointScope: this.#scope });
+    const saver = this.#world.saver(threadId ?? idOf("nowhere"), { checkpointScope: this.#scope });
     if (threadId !== undefined) this.#savers.set(threadId, saver);
     return saver;
   }
 
-  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
-    return (await this.#of(config)).getTuple(config);
+  #idOf(threadId: string): string {
+    if (UUID.test(threadId)) return threadId;
+    const id = idOf(threadId);
+    this.#names.set(id, threadId);
+    return id;
   }
 
-  override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+  #inside<T extends RunnableConfig>(config: T): T {
     const threadId = config.configurable?.thread_id as string | undefined;
-    const { limit, ...rest } = options ?? {};
+    return threadId ? withThread(config, this.#idOf(threadId)) : config;
+  }
+
+  #outside<T extends RunnableConfig>(config: T): T {
+    const name = this.#names.get(config.configurable?.thread_id);
+    return name === undefined ? config : withThread(config, name);
+  }
+
+  #told(tuple: CheckpointTuple): CheckpointTuple {
+    const { config, parentConfig } = tuple;
+    return {
+      ...tuple,
+      config: this.#outside(config),
+      ...(parentConfig && { parentConfig: this.#outside(parentConfig) }),
+    };
+  }
+
+  override async getTuple(asked: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const config = this.#inside(asked);
+    const tuple = await (await this.#of(config)).getTuple(config);
+    return tuple && this.#told(tuple);
+  }
+
+  override async *list(asked: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    const config = this.#inside(asked);
+    const threadId = config.configurable?.thread_id as string | undefined;
+    const { limit, before, ...rest } = options ?? {};
+    const filter = { ...rest, ...(before && { before: this.#inside(before) }) };
     let left = limit ?? Number.POSITIVE_INFINITY;
     for (const id of threadId === undefined ? [...this.#savers.keys()] : [threadId]) {
-      const one = { ...config, configurable: { ...config.configurable, thread_id: id } };
-      for await (const tuple of (await this.#of(one)).list(one, rest)) if (left-- > 0) yield tuple;
+      const one = withThread(config, id);
+      for await (const tuple of (await this.#of(one)).list(one, filter)) if (left-- > 0) yield this.#told(tuple);
     }
   }
 
   override async put(
-    ...args: [RunnableConfig, Checkpoint, CheckpointMetadata, ChannelVersions]
+    asked: RunnableConfig,
+    ...args: [Checkpoint, CheckpointMetadata, ChannelVersions]
   ): Promise<RunnableConfig> {
-    return (await this.#of(args[0])).put(...args);
+    const config = this.#inside(asked);
+    return this.#outside(await (await this.#of(config)).put(config, ...args));
   }
 
-  override async putWrites(...args: [RunnableConfig, PendingWrite[], string, string?]): Promise<void> {
-    return (await this.#of(args[0])).putWrites(...args);
+  override async putWrites(asked: RunnableConfig, ...args: [PendingWrite[], string, string?]): Promise<void> {
+    const config = this.#inside(asked);
+    return (await this.#of(config)).putWrites(config, ...args);
   }
 
   override async deleteThread(threadId: string): Promise<void> {
-    return (await this.#of({ configurable: { thread_id: threadId } })).deleteThread(threadId);
+    const id = this.#idOf(threadId);
+    return (await this.#of(withThread({}, id))).deleteThread(id);
   }
 
   override async getDeltaChannelHistory(query: { config: RunnableConfig; channels: string[] }) {
-    return (await this.#of(query.config)).getDeltaChannelHistory(query);
+    const config = this.#inside(query.config);
+    return (await this.#of(config)).getDeltaChannelHistory({ ...query, config });
   }
 }
 
