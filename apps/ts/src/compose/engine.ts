@@ -24,6 +24,7 @@ import { runRoutes } from "#routes/runs";
 import { stateRoutes } from "#routes/state";
 import { statelessRunRoutes } from "#routes/stateless-runs";
 import type { Readiness } from "#routes/system";
+import { Unread } from "#routes/unread";
 import { createMetrics } from "./metrics.ts";
 import type { OpenedStorage } from "./storage.ts";
 
@@ -124,7 +125,7 @@ export function createEngine(deps: EngineDeps): Engine {
     workerId: newId(),
   });
   const threads = new ThreadService({ threads: storage.threads, state, runs, defaultTtl: threadTtl });
-  const calls = { runs, logger, endEvent: config.streamEndEvent, streams: metrics.streams };
+  const calls = { runs, logger, endEvent: config.streamEndEvent, streams: metrics.streams, unread: new Unread() };
   const app = createApp(
     {
       assistants,

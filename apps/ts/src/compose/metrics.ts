@@ -50,6 +50,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   const runs = new RunCounts();
   const loop = new LoopLag();
   let open = 0;
+  let cutOff = 0;
   let latest: Snapshot = { up: false, counts: undefined, totals: undefined };
   const onError = (error: unknown) => deps.logger.warn({ err: error }, "metrics: the database did not answer");
   const counts = new Reading({ ask: () => storage.counts(), goodForMs: COUNTS_GOOD_FOR_MS, onError });
@@ -63,6 +64,14 @@ export function createMetrics(deps: MetricsDeps): Metrics {
   requests.addTo(registry);
   gauge("agent_runtime_active_streams", "Event streams that this process is sending now", () => open);
   gauge("fractal_streams_open", "Event streams that this process is sending now", () => open);
+  registry.addValue(
+    {
+      name: "fractal_streams_cut_off_total",
+      help: "Event streams broken off because their client did not read",
+      type: "counter",
+    },
+    () => cutOff,
+  );
   runs.addTo(registry, storage.fenceRefusals);
   addStorageGauges(registry, () => latest);
   addWorkerGauges(registry, deps);
@@ -80,7 +89,7 @@ export function createMetrics(deps: MetricsDeps): Metrics {
 
   return {
     observer: runs.observer,
-    streams: { opened: () => void open++, closed: () => void open-- },
+    streams: { opened: () => void open++, closed: () => void open--, cutOff: () => void cutOff++ },
     answered: (request) => requests.add(request),
     start: () => loop.start(),
     stop: () => loop.stop(),

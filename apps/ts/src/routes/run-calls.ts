@@ -11,6 +11,7 @@ import type { RunCreate } from "#schemas/run-requests";
 import type { Run } from "#schemas/runs";
 import type { Env } from "./router.ts";
 import { type StreamCall, type StreamCount, sseResponse, waitResponse } from "./sse.ts";
+import type { Unread } from "./unread.ts";
 
 export interface RunRouteDeps {
   runs: RunService;
@@ -19,6 +20,8 @@ export interface RunRouteDeps {
   endEvent: boolean;
   /** Told of the event streams that are open. */
   streams?: StreamCount | undefined;
+  /** What the clients of this process have not read yet. */
+  unread?: Unread | undefined;
 }
 
 /** The run as clients see it: no machinery, no secrets in kwargs. */
@@ -140,10 +143,11 @@ export class RunCalls {
   }
 
   #call(c: Context<Env>, run: RunRecord, how: { headers: Record<string, string>; cancel: boolean }): StreamCall {
-    const { runs, logger, streams } = this.#deps;
+    const { runs, logger, streams, unread } = this.#deps;
     const { scope } = c.var;
     return {
       streams,
+      unread,
       // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.
       headers: how.headers,
       controller: new AbortController(),

@@ -1,3 +1,5 @@
+import type { Unread } from "./unread.ts";
+
 /** Every 5 s from the first byte, without a pause: clients take silence for a dead connection. */
 export const HEARTBEAT_MS = 5000;
 /** A client that takes nothing for so long is cut off: it comes back by its last id, and meanwhile costs nothing. */
@@ -23,12 +25,15 @@ export interface StreamCall {
   onError(error: unknown): void;
   /** Counts event streams, not waits. */
   streams?: StreamCount | undefined;
+  unread?: Unread | undefined;
 }
 
 /** Told of every event stream: once when it opens, once when it is over, however it ends. */
 export interface StreamCount {
   opened(): void;
   closed(): void;
+  /** It is over because its client did not read. */
+  cutOff(): void;
 }
 
 /**
@@ -100,31 +105,41 @@ interface Source {
 function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
   let closed = false;
   let sent = false;
+  /** The client waits for bytes. */
+  let asked = false;
   /** performance.now() when the client last took something. */
   let takenAt = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
     closed = true;
     clearTimeout(timer);
+    call.unread?.taken(client);
     source.count?.closed();
   };
+  const client = {
+    // Not the client's wish, so its run goes on, whatever it asked for when it leaves.
+    cutOff: () => {
+      stop();
+      source.count?.cutOff();
+      call.controller.abort();
+      source.close().catch(call.onError);
+      body?.error();
+    },
+  };
+  let body: ReadableStreamDefaultController<Uint8Array> | undefined;
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        body = controller;
         source.count?.opened();
         const open = () => {
           if (!sent) controller.enqueue(NEWLINE);
           timer = setInterval(() => {
             if (closed) return;
-            // A full queue means that the client does not read: no need to tell it that we live.
-            if ((controller.desiredSize ?? 0) > 0) controller.enqueue(source.beat);
-            else if (performance.now() - takenAt > BLOCKED_MS) {
-              // Not the client's wish, so its run goes on, whatever it asked for when it leaves.
-              stop();
-              call.controller.abort();
-              source.close().catch(call.onError);
-              controller.error();
-            }
+            // Who does not ask for more does not read: no need to tell it that we live.
+            if (asked && controller.desiredSize === 0) controller.enqueue(source.beat);
+            else if (performance.now() - takenAt > BLOCKED_MS) client.cutOff();
+            else call.unread?.relieve();
           }, HEARTBEAT_MS);
           timer.unref?.();
         };
@@ -132,7 +147,9 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
         else timer = setTimeout(open, source.openAfterMs);
       },
       async pull(controller) {
+        asked = true;
         takenAt = performance.now();
+        call.unread?.taken(client);
         try {
           const bytes = await source.next();
           if (closed) return;
@@ -142,7 +159,9 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
             controller.close();
           } else {
             sent = true;
+            asked = false;
             controller.enqueue(bytes);
+            call.unread?.give(client, bytes.length);
           }
         } catch (error) {
           if (closed) return;
@@ -160,13 +179,16 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
         source.close().catch(call.onError);
       },
     },
-    // One batch at a time: what is not yet asked for stays in the run's ring or log.
-    { highWaterMark: 1, size: () => 1 },
+    // A batch when the client asks for it, and none before: until then it stays in the run's ring or log.
+    { highWaterMark: 0, size: () => 1 },
   );
 }
 
 function joined(step: IteratorResult<Uint8Array[], void>): Uint8Array | undefined {
   if (step.done) return undefined;
   const { value: frames } = step;
-  return frames.length === 1 ? frames[0] : Buffer.concat(frames);
+  const bytes = frames.length === 1 ? frames[0] : Buffer.concat(frames);
+  // Its maker may keep the batch for as long as nobody asks for the next.
+  frames.length = 0;
+  return bytes;
 }

@@ -43,6 +43,32 @@ export function eventsContract(engine: Engine): void {
       expect(await ids({ run_id: run.run_id, modes: ["values"] })).toEqual(["1-0"]);
     });
 
+    it("reads no more rows than it takes to have so many bytes, whatever they were written with", async () => {
+      const { run, fence } = await running(bench);
+      const sized = (n: number, mode: string) =>
+        event(1, n, { run_id: run.run_id, mode, data: JSON.stringify(`${n}`.padEnd(998, "x")) });
+      const write = (...rows: ReturnType<typeof sized>[]) =>
+        bench.storage.checkpoints.commit([{ kind: "events", fence, rows }]);
+      await write(...[0, 1, 2, 3, 4].map((n) => sized(n, "values")));
+      await write(sized(5, "updates"), sized(6, "values"));
+      for (let n = 7; n < 50; n++) await write(sized(n, "updates"));
+      await write(sized(50, "values"));
+      const ids = async (query: object) => {
+        const wanted = { thread_id: run.thread_id, run_id: run.run_id, limit: 100, ...query };
+        return (await bench.storage.events.read(ALICE, wanted)).map(({ n }) => n);
+      };
+      expect(await ids({ bytes: 1 })).toEqual([0]);
+      expect(await ids({ bytes: 1_000 })).toEqual([0]);
+      expect(await ids({ bytes: 1_001 })).toEqual([0, 1]);
+      expect(await ids({ bytes: 2_500, after: { epoch: 1, n: 2 } })).toEqual([3, 4, 5]);
+      expect(await ids({ bytes: 2_500, limit: 2, after: { epoch: 1, n: 2 } })).toEqual([3, 4]);
+      // Over packs of which nothing is wanted.
+      expect(await ids({ bytes: 2_000, modes: ["values"], after: { epoch: 1, n: 4 } })).toEqual([6, 50]);
+      expect(await ids({ bytes: 1, limit: 1, modes: ["values"], after: { epoch: 1, n: 6 } })).toEqual([50]);
+      expect(await ids({ bytes: 1, after: { epoch: 1, n: 50 } })).toEqual([]);
+      expect((await ids({ bytes: 1_000_000 })).length).toBe(51);
+    });
+
     describe("news", () => {
       const START = { epoch: 0, n: -1 };
       const append = (fence: Fence, ...ns: number[]) =>
@@ -97,6 +123,24 @@ export function eventsContract(engine: Engine): void {
         expect(await read({ epoch: 1, n: 2 }, 2)).toEqual([["3-0", "3-1"], false, true]);
         expect(await read({ epoch: 3, n: 1 }, 2)).toEqual([[], false, true]);
         expect(await read({}, 5)).toEqual([["1-0", "1-1", "1-2", "3-0", "3-1"], false, true]);
+      });
+
+      it("gives a large log in several answers", async () => {
+        const { run, fence } = await running(bench);
+        const data = JSON.stringify("x".repeat(100_000));
+        const written = Array.from({ length: 12 }, (_, n) => event(1, n, { run_id: run.run_id, data }));
+        for (const row of written) await bench.storage.checkpoints.commit([{ kind: "events", fence, rows: [row] }]);
+        let after = START;
+        const seen: number[] = [];
+        for (let more = true; more; ) {
+          const [told] = await news([{ ...run, after }]);
+          for (const { epoch, n } of told?.rows ?? []) {
+            after = { epoch, n };
+            seen.push(n);
+          }
+          more = told?.more === true;
+        }
+        expect(seen).toEqual(written.map(({ n }) => n));
       });
 
       it("says of a run that was rolled back that it is over", async () => {

@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import type { AuthScope } from "#core/identity/scope";
 import type { RunRecord } from "#core/runs/repository";
 import { compareIds, type EventId, frameOf, framesOf, type RunEvent, START } from "./events.ts";
@@ -5,10 +6,12 @@ import type { RunFeed } from "./feed.ts";
 import { passes, type ReaderFilter } from "./modes.ts";
 import type { EventRepository } from "./repository.ts";
 
-/** Rows of one read of the log; as few as fit into a batch once it is known how large they are. */
-const PAGE = { first: 2, most: 500 };
+/** Most rows of one read of the log. */
+const PAGE = 500;
 /** What one reader may have in its hands at once, bytes: it keeps them for as long as its client does not read. */
-const BATCH = 32 * 1024;
+const BATCH = 16 * 1024;
+/** Readers of this process that read the log at once: what they have read lies in memory until their client has it. */
+const replays = pLimit(8);
 
 export interface ReadRequest extends ReaderFilter {
   /** "start": everything kept; "now": only what comes; an id: what comes after it. */
@@ -24,7 +27,8 @@ export interface ReaderSource {
 }
 
 /**
- * Frames of a live run, in batches: first what the log or the ring holds after the position asked for, then what comes,
+ * Frames of a live run, in batches that belong to who takes them (an emptied one is not held until the next is asked
+ * for): first what the log or the ring holds after the position asked for, then what comes,
  * until the run ends, is suspended, or the reader leaves. No id is sent twice and none is skipped.
  */
 export async function* readLive(
@@ -137,36 +141,49 @@ export async function* readEnded(source: ReaderSource, request: ReadRequest): As
   yield* replay(source, request, { after: request.from === "start" ? START : request.from, before: undefined });
 }
 
+interface Range {
+  after: EventId;
+  /** Where what the ring holds begins. */
+  before: EventId | undefined;
+}
+
 async function* replay(
   source: ReaderSource,
   request: ReadRequest,
-  range: { after: EventId; before: EventId | undefined },
+  { after, before }: Range,
 ): AsyncGenerator<Uint8Array[], EventId> {
-  let last = range.after;
-  for (let limit = PAGE.first; ; ) {
-    const rows = await source.log.read(source.scope, {
-      thread_id: source.run.thread_id,
-      run_id: source.run.run_id,
-      after: last,
-      limit,
-    });
-    const frames: Uint8Array[] = [];
-    let bytes = 0;
-    for (const row of rows) {
-      if (range.before !== undefined && compareIds(row, range.before) >= 0) break;
-      last = { epoch: row.epoch, n: row.n };
-      bytes += row.data.length;
-      const event: RunEvent = { ...row, runId: row.run_id };
-      if (shown(event, request)) frames.push(frameOf(event));
-    }
-    const end =
-      rows.length < limit ||
-      (range.before !== undefined && compareIds(rows[rows.length - 1] as EventId, range.before) >= 0);
-    limit = Math.min(PAGE.most, Math.max(1, Math.floor((BATCH * rows.length) / Math.max(1, bytes))));
-    rows.length = 0;
-    if (frames.length > 0) yield frames;
-    if (end) return last;
+  for (let last = after; ; ) {
+    const page = await replays(() => readPage(source, request, { after: last, before }));
+    last = page.last;
+    if (page.frames.length > 0) yield page.frames;
+    if (page.end) return last;
   }
+}
+
+interface Page {
+  frames: Uint8Array[];
+  last: EventId;
+  end: boolean;
+}
+
+async function readPage(source: ReaderSource, request: ReadRequest, { after, before }: Range): Promise<Page> {
+  const { thread_id, run_id } = source.run;
+  const rows = await source.log.read(source.scope, { thread_id, run_id, after, limit: PAGE, bytes: BATCH });
+  const events: RunEvent[] = [];
+  let last = after;
+  let bytes = 0;
+  for (const row of rows) {
+    if (before !== undefined && compareIds(row, before) >= 0) return { frames: framed(events), last, end: true };
+    last = { epoch: row.epoch, n: row.n };
+    bytes += row.data.length;
+    const event: RunEvent = { ...row, runId: row.run_id };
+    if (shown(event, request)) events.push(event);
+  }
+  return { frames: framed(events), last, end: rows.length < PAGE && bytes < BATCH };
+}
+
+function framed(events: readonly RunEvent[]): Uint8Array[] {
+  return events.length === 0 ? [] : [framesOf(events)];
 }
 
 function shown(event: RunEvent, request: ReadRequest): boolean {

@@ -16,7 +16,8 @@ export interface RunNews {
 export interface EventRepository {
   /**
    * Events after the cursor in (epoch, n) order; of one run, or of the whole thread when run_id is undefined; of these
-   * modes only, when given.
+   * modes only, when given. At most `limit`, and no more than it takes to have `bytes` characters of JSON: a caller that
+   * has neither has met the end.
    */
   read(
     scope: AuthScope,
@@ -26,6 +27,7 @@ export interface EventRepository {
       after?: { epoch: number; n: number } | undefined;
       modes?: readonly string[] | undefined;
       limit: number;
+      bytes?: number | undefined;
     },
   ): Promise<EventRow[]>;
   /**

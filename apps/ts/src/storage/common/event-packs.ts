@@ -66,25 +66,48 @@ function isLowSurrogate(code: number): boolean {
   return code >= 0xdc00 && code <= 0xdfff;
 }
 
-/** Appends the events of a pack that come after `after` and have one of `modes` to `rows`, up to `limit`. */
-export function unpack(
-  pack: PackRow,
-  wanted: { after: { epoch: number; n: number }; modes: readonly string[] | undefined; limit: number },
-  rows: EventRow[],
-): void {
-  const { epoch, run_id } = pack;
-  let n = pack.n;
-  let before = "";
-  for (const line of pack.data.split("\n")) {
-    if (rows.length >= wanted.limit) return;
-    const place = n++;
-    const fields = cut(line);
-    const { mode, ns, time, shared } = fields;
-    const data = shared === 0 ? fields.head : fields.head + before.slice(before.length - shared);
-    before = data;
-    if (epoch === wanted.after.epoch && place <= wanted.after.n) continue;
-    if (wanted.modes !== undefined && !wanted.modes.includes(mode)) continue;
-    rows.push({ epoch, n: place, run_id, ns: unescapeName(ns), mode, at: pack.at + time, data });
+/** Which events a reader asks for: after a place, of some modes, and how much of them at once. */
+export interface Wanted {
+  after: { epoch: number; n: number };
+  modes: readonly string[] | undefined;
+  limit: number;
+  /** Characters of JSON: the row that reaches it is the last. */
+  bytes: number;
+}
+
+/** Events of one answer, in order, until there are as many as were asked for. */
+export class EventPage {
+  readonly rows: EventRow[] = [];
+  readonly #wanted: Wanted;
+  #bytes = 0;
+
+  constructor(wanted: Wanted) {
+    this.#wanted = wanted;
+  }
+
+  get full(): boolean {
+    return this.rows.length >= this.#wanted.limit || this.#bytes >= this.#wanted.bytes;
+  }
+
+  /** Adds what of a pack comes after a place: the one that was asked for, if none is given. */
+  add(pack: PackRow, after = this.#wanted.after): void {
+    const { modes } = this.#wanted;
+    const { epoch, run_id } = pack;
+    let n = pack.n;
+    let before = "";
+    for (let start = 0, end = 0; start <= pack.data.length && !this.full; start = end + 1) {
+      end = pack.data.indexOf("\n", start);
+      if (end < 0) end = pack.data.length;
+      const place = n++;
+      const fields = cut(pack.data.slice(start, end));
+      const { mode, ns, time, shared } = fields;
+      const data = shared === 0 ? fields.head : fields.head + before.slice(before.length - shared);
+      before = data;
+      if (epoch === after.epoch && place <= after.n) continue;
+      if (modes !== undefined && !modes.includes(mode)) continue;
+      this.rows.push({ epoch, n: place, run_id, ns: unescapeName(ns), mode, at: pack.at + time, data });
+      this.#bytes += data.length;
+    }
   }
 }
 

@@ -1,11 +1,12 @@
 import type { EventRow } from "#core/runs/repository";
 import type { EventRepository, RunNews } from "#core/streams/repository";
-import { type PackRow, unpack } from "../common/event-packs.ts";
+import { EventPage, type PackRow, type Wanted } from "../common/event-packs.ts";
 import { threadInScope } from "./checkpoint-rows.ts";
 import type { Connection } from "./connection.ts";
 
 const SELECT = "select epoch, n, at, run_id, data from run_events where thread = ?1 and (epoch, n) > (?2, ?3) ";
-const PACKS = 32;
+/** Packs of one statement: a pack is as large as a flush, and a reader may want a few of its events. */
+const PACKS = 4;
 const PAGE = `order by epoch, n limit ${PACKS}`;
 
 interface Place {
@@ -46,15 +47,15 @@ export function sqliteEvents(connection: Connection): EventRepository {
       .all<PackRow>(thread, seen.epoch, seen.n, span.last, span.run_id);
   }
 
-  function rowsOf(thread: number, span: Span, wanted: Parameters<typeof unpack>[1]): EventRow[] {
-    const rows: EventRow[] = [];
+  function rowsOf(thread: number, span: Span, wanted: Wanted): EventRow[] {
+    const page = new EventPage(wanted);
     let seen: Place | undefined = beforeFirst(thread, span, wanted.after);
-    while (seen !== undefined && rows.length < wanted.limit) {
-      const page = packs(thread, span, seen);
-      for (const pack of page) unpack(pack, wanted, rows);
-      seen = page.length === PACKS ? page[page.length - 1] : undefined;
+    while (seen !== undefined && !page.full) {
+      const some = packs(thread, span, seen);
+      for (const pack of some) page.add(pack);
+      seen = some.length === PACKS ? some[some.length - 1] : undefined;
     }
-    return rows;
+    return page.rows;
   }
 
   function newsOf(run: { thread_id: string; run_id: string; after: Place }, limit: number): RunNews {
@@ -67,7 +68,11 @@ export function sqliteEvents(connection: Connection): EventRepository {
       .get<{ thread: number; over: number; first: number; last: number }>(run_id, run.thread_id);
     if (row === undefined) return { run_id, over: true, rows: [], more: false };
     const { thread, over, first, last } = row;
-    const rows = rowsOf(thread, { run_id, first, last }, { after, modes: undefined, limit: limit + 1 });
+    const rows = rowsOf(
+      thread,
+      { run_id, first, last },
+      { after, modes: undefined, limit: limit + 1, bytes: Infinity },
+    );
     return { run_id, over: over === 1, rows: rows.slice(0, limit), more: rows.length > limit };
   }
 
@@ -77,8 +82,8 @@ export function sqliteEvents(connection: Connection): EventRepository {
         const thread = threadInScope(connection, scope, query.thread_id);
         const span = thread === undefined ? undefined : spanOf(thread, query.run_id);
         if (thread === undefined || span === undefined) return [];
-        const { after = { epoch: -1, n: -1 }, modes, limit } = query;
-        return rowsOf(thread, span, { after, modes, limit });
+        const { after = { epoch: -1, n: -1 }, modes, limit, bytes = Infinity } = query;
+        return rowsOf(thread, span, { after, modes, limit, bytes });
       }),
 
     news: async (runs, limit) => connection.read(() => runs.map((run) => newsOf(run, limit))),

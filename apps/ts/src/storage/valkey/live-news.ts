@@ -1,6 +1,5 @@
-import type { EventRow } from "#core/runs/repository";
 import type { EventRepository, RunNews } from "#core/streams/repository";
-import { unpack } from "../common/event-packs.ts";
+import { EventPage } from "../common/event-packs.ts";
 import { type Entry, follows, idOf, keyOf, type Place, parseEntry } from "./entries.ts";
 import type { Link } from "./link.ts";
 
@@ -69,7 +68,8 @@ export class LiveNews {
 
   /** Undefined when the entries do not follow the reader's place. */
   #told({ run_id, after }: Asked[number], entries: [string, string[]][], limit: number): RunNews | undefined {
-    const rows: EventRow[] = [];
+    const page = new EventPage({ after, modes: undefined, limit: limit + 1, bytes: Infinity });
+    const { rows } = page;
     let place: Place = after;
     let more = entries.length === PACKS;
     let over = false;
@@ -82,7 +82,7 @@ export class LiveNews {
       }
       over = entry.over;
       if (over) break;
-      unpack(entry, { after: place, modes: undefined, limit: limit + 1 }, rows);
+      page.add(entry, place);
       place = { epoch: entry.epoch, n: entry.last };
       if (rows.length > limit) break;
     }

@@ -203,7 +203,7 @@ async function slow(effort: Effort): Promise<string> {
   await using fleet = await Fleet.start({ instances: 2 });
   const threadId = await fleet.thread();
   const megabytes = effort.n(20, 100);
-  const readers = effort.n(100, 2_000);
+  const readers = effort.n(100, 5_000);
   const bytes = Number(process.env.FLOOD_BYTES ?? 65_536);
   const body = {
     assistant_id: "flood",
