@@ -16,10 +16,12 @@ export class Unread {
   /** Whoever was given something first comes first. */
   readonly #given = new Map<Recipient, { bytes: number; at: number }>();
   readonly #limit: number;
+  readonly #patienceMs: number;
   #bytes = 0;
 
-  constructor(limit = LIMIT) {
+  constructor(limit = LIMIT, patienceMs = PATIENCE_MS) {
     this.#limit = limit;
+    this.#patienceMs = patienceMs;
   }
 
   /** The client asked for this much; it has taken all of it when it asks again. */
@@ -34,7 +36,7 @@ export class Unread {
   relieve(): void {
     const now = performance.now();
     for (const [slowest, { at }] of this.#given) {
-      if (this.#bytes <= this.#limit || now - at < PATIENCE_MS) return;
+      if (this.#bytes <= this.#limit || now - at < this.#patienceMs) return;
       this.taken(slowest);
       slowest.cutOff();
     }
