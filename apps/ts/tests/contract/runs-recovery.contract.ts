@@ -54,7 +54,7 @@ export function runsRecoveryContract(engine: Engine): void {
         ]);
         expect(late).toEqual(["fenced", "fenced", "fenced"]);
         expect((await runs().finish(fence, outcome())).kind).toBe("fenced");
-        expect(await runs().release(fence)).toBe(false);
+        expect(await runs().release(fence)).toBeUndefined();
         expect(await runs().retry(fence, { error: "E", message: "m" })).toBeUndefined();
         expect(await runs().evict(fence)).toBeUndefined();
         const second = await claimAfter(0, run);
@@ -150,17 +150,18 @@ export function runsRecoveryContract(engine: Engine): void {
       it("release gives the attempt back and keeps the place in the order", async () => {
         const { run, fence } = await running(bench);
         const later = await create(bench, run.thread_id);
-        expect(await runs().release(fence)).toBe(true);
+        const given = { status: "pending", attempt: 0 };
+        expect(await runs().release(fence)).toMatchObject({ result: "requeued", run: given });
         expect(await runs().find(ALICE, run.run_id)).toMatchObject({ status: "pending", attempt: 0 });
         expect(await runs().claimRun(WORKER, later.run_id)).toBeUndefined();
         expect((await claimed(bench, run.run_id)).run).toMatchObject({ attempt: 1, epoch: 2 });
-        expect(await runs().release(fence)).toBe(false);
+        expect(await runs().release(fence)).toBeUndefined();
       });
 
       it("release ends a run whose cancel came at the same time", async () => {
         const { run, fence } = await running(bench);
         await runs().cancel(ALICE, { run_id: run.run_id }, "interrupt");
-        expect(await runs().release(fence)).toBe(true);
+        expect(await runs().release(fence)).toMatchObject({ result: "interrupted", run: { status: "interrupted" } });
         expect(await runs().find(ALICE, run.run_id)).toMatchObject({ status: "interrupted" });
       });
 

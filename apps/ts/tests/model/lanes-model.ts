@@ -160,12 +160,12 @@ export class LanesModel {
     return "finished";
   }
 
-  release(runId: string, epoch: number): boolean {
-    if (!this.holds(runId, epoch)) return false;
+  release(runId: string, epoch: number): string | undefined {
+    if (!this.holds(runId, epoch)) return undefined;
     const run = this.run(runId) as ModelRun;
-    if (run.cancel !== null) this.#endByCancel(run, run.cancel);
-    else this.#requeue(run, { attempt: run.attempt - 1, wait: 0, bump: 0 });
-    return true;
+    if (run.cancel !== null) return this.#endByCancel(run, run.cancel);
+    this.#requeue(run, { attempt: run.attempt - 1, wait: 0, bump: 0 });
+    return "requeued";
   }
 
   retry(runId: string, epoch: number): string | undefined {

@@ -123,7 +123,7 @@ export class Pair {
     const { id, fence } = this.#at(c.target);
     switch (c.do) {
       case "release":
-        return [await runs.release(fence), model.release(id, fence.epoch)];
+        return [(await runs.release(fence))?.result, model.release(id, fence.epoch)];
       case "retry":
         return [(await runs.retry(fence, { error: "E", message: "" }))?.result, model.retry(id, fence.epoch)];
       case "evict":

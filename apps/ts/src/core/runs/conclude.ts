@@ -5,7 +5,7 @@ import type { AuthScope } from "#core/identity/scope";
 import { readRunState } from "#core/threads/run-state";
 import { closeFeeds } from "./close-feeds.ts";
 import type { RunKwargs } from "./create.ts";
-import { checkpointScopeOf, type RunEnvironment } from "./prepare.ts";
+import { type RunEnvironment, scopeOfRun } from "./prepare.ts";
 import type { RunRecord, SweptRun } from "./repository.ts";
 
 /**
@@ -36,7 +36,7 @@ async function refreshThread(env: RunEnvironment, run: RunRecord): Promise<void>
   const { graphs, commits } = env;
   const { checkpoints, lanes } = env.storage;
   const scope = scopeOf(run);
-  const checkpointScope = checkpointScopeOf(graphs.find(run.graph_id)?.isolation ?? "thread", run.assistant_id);
+  const checkpointScope = scopeOfRun(env, run);
   if (!(await changedState(env, run, checkpointScope))) return;
   const shared = await graphs.build(run.graph_id, { accessContext: "threads.read", config, context });
   const { serde } = graphs.toolkit(run.graph_id);

@@ -24,6 +24,7 @@ export class RunHandle {
   /** Why handing it back costs an attempt; undefined: it does not. */
   blamed: ProcessFault | undefined;
   readonly #claimedAt = performance.now();
+  #over = false;
   /** Resolves when the attempt is over in every respect. */
   readonly done: Promise<void>;
   readonly #resolveDone: () => void;
@@ -87,7 +88,12 @@ export class RunHandle {
     if (this.#draining !== undefined) drainable.requestDrain(this.#draining);
   }
 
+  get over(): boolean {
+    return this.#over;
+  }
+
   close(): void {
+    this.#over = true;
     clearTimeout(this.#deadline);
     this.#resolveDone();
   }

@@ -12,8 +12,10 @@ import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import { followRun, storedValues } from "./ending.ts";
 import { failureOf, resultBody } from "./outcome.ts";
-import { type Prepared, prepareRun, type RunEnvironment } from "./prepare.ts";
-import type { RunFailure, RunOutcome } from "./repository.ts";
+import { type Prepared, prepareRun, type RunEnvironment, scopeOfRun } from "./prepare.ts";
+import type { RunFailure, RunOutcome, SweptRun } from "./repository.ts";
+import { endOf } from "./take-away.ts";
+import { untilStored } from "./until-stored.ts";
 import { NodeVanished } from "./vanished-node.ts";
 
 /**
@@ -27,6 +29,13 @@ interface Verdict {
   status: RunOutcome["status"];
   error: RunFailure | null;
   state: RunOutcome["state"];
+}
+
+/** The same, with what is written and said of it. */
+interface Ending {
+  verdict: Verdict;
+  events: ClosingEvent[];
+  body: string;
 }
 
 /** One attempt of one run, from its claim to the transaction that ends it. Never rejects. */
@@ -135,18 +144,23 @@ export class RunExecution {
     }
     // What is on its way to the log must be there before the lane is given up: later it would be refused.
     await this.#emitter.seal();
-    const { verdict, events, body } = await this.#ending(thrown === undefined ? undefined : cause);
-    const closing = this.#emitter.conclude(events);
-    const outcome: RunOutcome = {
-      status: verdict.status,
-      error: verdict.error,
-      scope: this.#prepared?.checkpointScope ?? "",
-      state: verdict.state,
-      events: closing.rows,
-    };
-    const result = await this.#untilStored(() => this.#env.storage.runs.finish(fence, outcome));
-    if (result === undefined || result.kind === "fenced") return this.#lose();
-    closing.release();
+    let ending = await this.#ending(thrown === undefined ? undefined : cause);
+    const stored = await this.#untilStored(async () => {
+      const { verdict, events } = ending;
+      const { rows, release } = this.#emitter.conclude(events);
+      const scope = scopeOfRun(this.#env, run);
+      try {
+        return { result: await this.#env.storage.runs.finish(fence, { ...verdict, scope, events: rows }), release };
+      } catch (error) {
+        // What the database refuses it will always refuse: the run must end all the same.
+        if (!isUnavailable(error)) ending = this.#failed(error);
+        throw error;
+      }
+    });
+    if (stored === undefined || stored.result.kind === "fenced") return this.#lose();
+    const { verdict, body } = ending;
+    const { result, release } = stored;
+    release();
     this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : body });
     this.#feed.executing = false;
     this.#env.hub.drop(run.run_id);
@@ -157,7 +171,7 @@ export class RunExecution {
 
   /** The storage was out of reach; not so if it is the graph that cannot be had. */
   #isOutage(cause: unknown): boolean {
-    if (!(cause instanceof RuntimeError) || cause.code !== "unavailable") return false;
+    if (!isUnavailable(cause)) return false;
     return this.#prepared !== undefined || this.#env.graphs.find(this.#handle.run.graph_id)?.error === undefined;
   }
 
@@ -167,19 +181,22 @@ export class RunExecution {
   }
 
   /** Values that cannot be written as JSON fail the run; they must not keep it from ending. */
-  async #ending(cause: unknown): Promise<{ verdict: Verdict; events: ClosingEvent[]; body: string }> {
-    const told = (verdict: Verdict) => ({
-      verdict,
-      events: this.#closingEvents(verdict),
-      body: this.#body(verdict),
-    });
+  async #ending(cause: unknown): Promise<Ending> {
     try {
-      return told(await this.#verdict(cause));
+      return this.#told(await this.#verdict(cause));
     } catch (error) {
-      this.#env.logger.warn({ run_id: this.#handle.run.run_id, err: error }, "the values of a run cannot be told");
-      this.#pump?.forget();
-      return told({ status: "error", error: failureOf(error), state: undefined });
+      return this.#failed(error);
     }
+  }
+
+  #failed(error: unknown): Ending {
+    this.#env.logger.warn({ run_id: this.#handle.run.run_id, err: error }, "the values of a run cannot be told");
+    this.#pump?.forget();
+    return this.#told({ status: "error", error: failureOf(error), state: undefined });
+  }
+
+  #told(verdict: Verdict): Ending {
+    return { verdict, events: this.#closingEvents(verdict), body: this.#body(verdict) };
   }
 
   async #verdict(cause: unknown): Promise<Verdict> {
@@ -271,11 +288,22 @@ export class RunExecution {
     }
     this.#leave();
     const { run, fence } = this.#handle;
-    const released = await this.#untilStored(() => this.#env.storage.runs.release(fence));
-    this.#env.observer.interrupted({ graph_id: run.graph_id, reason: released === true ? "released" : "fenced" });
-    // It may have ended by a cancel that came too late to be carried out.
+    const swept = await this.#untilStored(() => this.#env.storage.runs.release(fence));
     this.#env.hints.log(run.run_id);
-    return released === true ? "released" : "lost";
+    if (swept === undefined || swept.result === "requeued") {
+      this.#env.observer.interrupted({ graph_id: run.graph_id, reason: swept === undefined ? "fenced" : "released" });
+      return swept === undefined ? "lost" : "released";
+    }
+    // By a cancel that came too late to be carried out.
+    return this.#ended(swept);
+  }
+
+  async #ended(swept: SweptRun): Promise<AttemptEnd> {
+    const { graph_id } = swept.run;
+    this.#env.observer.ended({ graph_id, status: endOf(swept), seconds: this.#handle.seconds });
+    await concludeSwept(this.#env, swept);
+    this.#feed.executing = false;
+    return "handed_on";
   }
 
   async #retry(failure: RunFailure): Promise<AttemptEnd> {
@@ -284,12 +312,7 @@ export class RunExecution {
     const swept = await this.#untilStored(() => this.#env.storage.runs.retry(fence, failure));
     if (swept === undefined) return this.#lose();
     this.#env.observer.interrupted({ graph_id: run.graph_id, reason: "retried" });
-    if (swept.result !== "requeued") {
-      this.#env.observer.ended({ graph_id: run.graph_id, status: swept.run.status, seconds: this.#handle.seconds });
-      await concludeSwept(this.#env, swept);
-      this.#feed.executing = false;
-      return "handed_on";
-    }
+    if (swept.result !== "requeued") return this.#ended(swept);
     this.#feed.executing = false;
     // The next attempt may be another process's.
     if (this.#feed.state === "open") void followRun(this.#env, swept.run, this.#feed);
@@ -324,19 +347,11 @@ export class RunExecution {
     this.#env.observer.firstEvent({ graph_id: run.graph_id, seconds: waited / 1_000 + seconds });
   }
 
-  /** The end of a run must not be lost to a full disk: tried until it is stored or the process stops. */
-  async #untilStored<T>(
-    write: () => Promise<T>,
-    problem = "the end of a run could not be stored",
-  ): Promise<T | undefined> {
-    for (let delay = 50; ; delay = Math.min(delay * 2, 2000)) {
-      try {
-        return await write();
-      } catch (error) {
-        if (this.#env.stopping.aborted) return undefined;
-        this.#env.logger.error({ run_id: this.#handle.run.run_id, err: error }, `${problem}; trying again`);
-        await this.#env.delay(delay);
-      }
-    }
+  #untilStored<T>(write: () => Promise<T>, problem = "the end of a run could not be stored"): Promise<T | undefined> {
+    return untilStored(this.#env, write, { run_id: this.#handle.run.run_id, problem });
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof RuntimeError && error.code === "unavailable";
 }

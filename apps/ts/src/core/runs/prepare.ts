@@ -15,6 +15,7 @@ import type { RunKwargs } from "./create.ts";
 import type { Hints } from "./hints.ts";
 import type { RunObserver } from "./observer.ts";
 import { type Recovery, recover } from "./recover.ts";
+import type { RunRecord } from "./repository.ts";
 import { nullResume } from "./resume.ts";
 import { TransientSaver } from "./transient-saver.ts";
 import { vanishedNode } from "./vanished-node.ts";
@@ -53,6 +54,11 @@ export interface Prepared {
 /** Where a run's checkpoints live: the thread itself, or the assistant's own lineage on it. */
 export function checkpointScopeOf(isolation: "thread" | "assistant", assistantId: string): string {
   return isolation === "assistant" ? `assistant:${assistantId}` : "";
+}
+
+/** The same for a run, whether or not its graph can be had now. */
+export function scopeOfRun({ graphs }: Pick<RunEnvironment, "graphs">, run: RunRecord): string {
+  return checkpointScopeOf(graphs.find(run.graph_id)?.isolation ?? "thread", run.assistant_id);
 }
 
 const NOTHING_IN_FLIGHT = { settled: async () => undefined, close: () => undefined };

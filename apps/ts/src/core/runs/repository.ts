@@ -165,8 +165,11 @@ export interface RunRepository {
   /** Milliseconds until the next pending run becomes due or its backoff ends; undefined when none waits. */
   nextDueIn(): Promise<number | undefined>;
   finish(fence: Fence, outcome: RunOutcome): Promise<FinishResult>;
-  /** Back to pending without using an attempt (drain, hot reload). False when fenced. */
-  release(fence: Fence): Promise<boolean>;
+  /**
+   * Back to pending without using an attempt (drain, hot reload), or ended, if it was cancelled meanwhile. Undefined when
+   * fenced.
+   */
+  release(fence: Fence): Promise<SweptRun | undefined>;
   /**
    * A failed attempt that may be tried again (infrastructure error): pending with backoff, or error when attempts are
    * used up. Same rules as sweep.

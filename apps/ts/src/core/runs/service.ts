@@ -7,6 +7,7 @@ import type { Assistant } from "#schemas/assistants";
 import type { Page } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import { closeFeeds } from "./close-feeds.ts";
+import { concludeSwept } from "./conclude.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
 import { followRun } from "./ending.ts";
@@ -180,7 +181,7 @@ export class RunService {
     target: { thread_id?: string | undefined; run_id: string },
     how: { action: "interrupt" | "rollback"; wait: boolean },
   ): Promise<RunRecord> {
-    const { env, worker } = this.#deps;
+    const { worker } = this.#deps;
     const outcome = await this.#runs.cancel(scope, target, how.action);
     if (outcome === undefined) throw new RuntimeError("not_found", `Run ${target.run_id} is not pending or running`);
     const { run, result } = outcome;
@@ -188,10 +189,25 @@ export class RunService {
       this.#signal(run.run_id, run.cancel_action ?? how.action);
       if (how.wait) await this.#over(scope, run);
     } else {
-      await closeFeeds(env, scope, { thread_id: run.thread_id, run_ids: [run.run_id] });
+      await this.#conclude(scope, run, result);
       worker.look();
     }
     return run;
+  }
+
+  /**
+   * What is owed for a run that was ended, or taken away, while it waited. An earlier attempt of it may have changed the
+   * thread's state; or an earlier run, which was pushed aside by this one and had left that to it.
+   */
+  async #conclude(scope: AuthScope, run: RunRecord, result: "ended" | "removed"): Promise<void> {
+    const { env } = this.#deps;
+    if (result === "ended" && run.first_epoch > 0) return concludeSwept(env, { run, result: "interrupted" });
+    await closeFeeds(env, scope, { thread_id: run.thread_id, run_ids: [run.run_id] });
+    if (result === "ended") return;
+    const { items } = await this.#runs.list(scope, run.thread_id, { limit: 1, offset: 0 });
+    const [before] = items;
+    if (before?.status === "interrupted" && before.first_epoch > 0)
+      await concludeSwept(env, { run: before, result: "interrupted" });
   }
 
   /** Resolves when a run is over, wherever it is executed. RuntimeError unavailable when this process stops first. */

@@ -1,9 +1,11 @@
+import type { RunStatus } from "#schemas/runs";
 import { RunCancelled, RunTimeout, Shutdown } from "./abort.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { RunHandle } from "./control.ts";
 import { failureOf } from "./outcome.ts";
-import type { RunEnvironment } from "./prepare.ts";
+import { type RunEnvironment, scopeOfRun } from "./prepare.ts";
 import type { SweptRun } from "./repository.ts";
+import { untilStored } from "./until-stored.ts";
 
 /**
  * Code that was told to stop and does not listen: its run ends, or goes on, without it, by the reason that it was told.
@@ -11,18 +13,18 @@ import type { SweptRun } from "./repository.ts";
  */
 export async function takeAway(env: RunEnvironment, handle: RunHandle, freed: () => void): Promise<void> {
   const { run_id } = handle.run;
-  let swept: SweptRun | undefined;
-  try {
-    swept = handle.lost ? undefined : await decide(env, handle);
-  } catch (error) {
-    env.logger.error({ run_id, err: error }, "could not take the thread away from a run that does not stop");
-  }
+  const swept = await untilStored(env, () => decide(env, handle), {
+    run_id,
+    problem: "could not take the thread away from a run that does not stop",
+    needed: () => !handle.lost && !handle.over,
+  });
   if (swept === undefined) {
     // It has just ended, or another process was faster.
     handle.lose();
     freed();
   } else {
-    const { graph_id, status } = swept.run;
+    const { graph_id } = swept.run;
+    const status = endOf(swept);
     env.observer.ended({ graph_id, status, seconds: handle.seconds });
     env.logger.warn({ run_id, status }, "took the thread away from a run that did not stop");
     freed();
@@ -34,21 +36,23 @@ export async function takeAway(env: RunEnvironment, handle: RunHandle, freed: ()
   handle.close();
 }
 
+/** How the run ended. One that was rolled back is gone, and its record still says that it runs. */
+export function endOf({ run, result }: SweptRun): RunStatus {
+  return result === "removed" ? "interrupted" : run.status;
+}
+
 /** The run, if it has ended by this. */
-async function decide({ storage }: RunEnvironment, handle: RunHandle): Promise<SweptRun | undefined> {
-  const { runs } = storage;
+async function decide(env: RunEnvironment, handle: RunHandle): Promise<SweptRun | undefined> {
+  const { runs } = env.storage;
   const { reason } = handle.signal;
   if (reason instanceof RunCancelled) return runs.evict(handle.fence);
-  if (reason instanceof Shutdown) {
-    await runs.release(handle.fence);
-    return undefined;
-  }
   const error = failureOf(reason);
   if (!(reason instanceof RunTimeout)) {
-    const swept = await runs.retry(handle.fence, error);
+    const swept = reason instanceof Shutdown ? await runs.release(handle.fence) : await runs.retry(handle.fence, error);
     return swept?.result === "requeued" ? undefined : swept;
   }
-  const outcome = { status: "timeout" as const, error, scope: "", state: undefined, events: [] };
+  const scope = scopeOfRun(env, handle.run);
+  const outcome = { status: "timeout" as const, error, scope, state: undefined, events: [] };
   const ended = await runs.finish(handle.fence, outcome);
   return ended.kind === "finished" ? { run: ended.run, result: "exhausted" } : undefined;
 }

@@ -75,16 +75,14 @@ export class RunEmitter {
 
   /**
    * Closing events, and whatever is not yet written: to be appended by the finishing transaction. `release`, called
-   * after it has committed, shows those that readers have not seen in another form.
+   * after it has committed, shows those that readers have not seen in another form. Called again, it replaces them.
    */
   conclude(events: readonly ClosingEvent[]): { rows: EventRow[]; release: () => void } {
     this.#closed = true;
     clearTimeout(this.#timer);
-    const closing = events.map(({ mode, data }) => this.#event({ mode, ns: "", data }, this.#n++));
-    const rows = [...this.#buffer, ...closing.map(toRow)];
-    this.#buffer = [];
+    const closing = events.map(({ mode, data }, i) => this.#event({ mode, ns: "", data }, this.#n + i));
     return {
-      rows,
+      rows: [...this.#buffer, ...closing.map(toRow)],
       release: () => {
         closing.forEach((event, i) => {
           if (events[i]?.shown) this.#show(event);

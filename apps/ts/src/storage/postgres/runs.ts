@@ -32,9 +32,24 @@ export function postgresRuns(database: Database): RunRepository {
     return row !== undefined && allowed(scope, row.thread_metadata) ? row : undefined;
   }
 
-  async function swept(call: string, params: readonly unknown[]): Promise<SweptRun[]> {
-    const rows = await database.rows<SweptRow>(`select result, ${COMPOSITE} from fractal.${call}`, params);
+  async function swept(call: string, params: readonly unknown[], how?: { once: true }): Promise<SweptRun[]> {
+    const rows = await database.rows<SweptRow>(`select result, ${COMPOSITE} from fractal.${call}`, params, how);
     return rows.map((row) => ({ run: toRun(row), result: row.result }));
+  }
+
+  /** What became of a run whose lane is given up. The answer may be lost after it was decided: then the run itself tells. */
+  async function decided(fence: Fence, call: string, params: readonly unknown[]): Promise<SweptRun | undefined> {
+    try {
+      return (await swept(call, params, { once: true }))[0];
+    } catch (error) {
+      if (!isLostAnswer(error)) throw error;
+      const [now] = await swept(call, params);
+      if (now !== undefined) return now;
+      const text = `select ${RUN} from fractal.runs r where r.run_id = $1 and r.epoch = $2`;
+      const row = await database.row<RunRow>(text, [uuid(fence.runId), fence.epoch]);
+      const result = row && DECIDED[row.status];
+      return row && result && { run: toRun(row), result };
+    }
   }
 
   return {
@@ -68,18 +83,12 @@ export function postgresRuns(database: Database): RunRepository {
 
     finish: (fence, outcome) => endings.submit({ fence, outcome }),
 
-    release: async (fence) => {
-      const row = await database.row<{ released: boolean }>(
-        "select fractal.release_v1($1, $2, $3) as released",
-        of(fence),
-      );
-      return row?.released === true;
-    },
+    release: (fence) => decided(fence, "release_v1($1, $2, $3)", of(fence)),
 
-    retry: async (fence, failure) =>
-      (
-        await swept("retry_v1($1, $2, $3, $4)", [...of(fence), withoutNulText(`${failure.error}: ${failure.message}`)])
-      )[0],
+    retry: (fence, failure) => {
+      const why = withoutNulText(`${failure.error}: ${failure.message}`);
+      return decided(fence, "retry_v1($1, $2, $3, $4)", [...of(fence), why]);
+    },
 
     sweep: (limits = {}) =>
       swept("sweep_v1($1, $2, $3)", [limits.cancelGraceMs ?? null, limits.batch ?? SWEEP_BATCH, WRITER_TTL_MS]),
@@ -94,20 +103,24 @@ export function postgresRuns(database: Database): RunRepository {
       if (thread_id !== undefined && uuid(thread_id) === null) return undefined;
       const params = [uuid(run_id), thread_id ?? null, action, scope.tenant, scope.owner];
       const text = `select result, ${COMPOSITE} from fractal.cancel_v1($1, $2, $3, $4, $5)`;
+      // If the answer is lost, a run that is gone cannot say that it was there.
+      const before = action === "rollback" ? await seen(scope, run_id) : undefined;
       let row: CancelRow | undefined;
       try {
         row = await database.row<CancelRow>(text, params, { once: true });
       } catch (error) {
-        if (!(error instanceof RuntimeError && isConnectionFailure(error.cause))) throw error;
+        if (!isLostAnswer(error)) throw error;
         row = await database.row<CancelRow>(text, params);
-        // The first call may have ended it, and its answer was lost.
+        // The first call may have ended it.
         const now = row === undefined ? await seen(scope, run_id) : undefined;
         if (now?.status === "interrupted") return { run: toRun(now), result: "ended" };
+        if (row === undefined && now === undefined && before !== undefined)
+          return { run: toRun(before), result: "removed" };
       }
       return row && { run: toRun(row), result: row.result };
     },
 
-    evict: async (fence) => (await swept("evict_v1($1, $2, $3)", of(fence)))[0],
+    evict: (fence) => decided(fence, "evict_v1($1, $2, $3)", of(fence)),
 
     find: async (scope, runId) => {
       const row = await seen(scope, runId);
@@ -158,6 +171,18 @@ export function postgresRuns(database: Database): RunRepository {
       return row ?? { pending: 0, running: 0, ready: 0, oldest_ms: 0 };
     },
   };
+}
+
+/** By its status: what was decided of a run that is no longer held. */
+const DECIDED: Partial<Record<string, SweptRun["result"]>> = {
+  pending: "requeued",
+  interrupted: "interrupted",
+  error: "exhausted",
+};
+
+/** Whether the statement took effect is unknown. */
+function isLostAnswer(error: unknown): boolean {
+  return error instanceof RuntimeError && isConnectionFailure(error.cause);
 }
 
 function of(fence: Fence): [string | null, string | null, number] {

@@ -42,12 +42,12 @@ export function evictRun(connection: Connection, fence: Fence): SweptRun | undef
 }
 
 /** `RunRepository.release`, inside a transaction: the attempt is given back. */
-export function releaseRun(connection: Connection, fence: Fence): boolean {
+export function releaseRun(connection: Connection, fence: Fence): SweptRun | undefined {
   const row = heldRun(connection, fence);
-  if (row === undefined) return false;
-  if (row.cancel_action !== null) endByCancel(connection, row, row.cancel_action);
-  else requeue(connection, row, { attempt: row.attempt - 1, notBefore: null, bump: 0 });
-  return true;
+  if (row === undefined) return undefined;
+  if (row.cancel_action !== null) return endByCancel(connection, row, row.cancel_action);
+  requeue(connection, row, { attempt: row.attempt - 1, notBefore: null, bump: 0 });
+  return { run: reread(connection, row), result: "requeued" };
 }
 
 /** The lane is taken from its holder: the run ends as it was asked to, or waits for its next attempt, or gives up. */

@@ -45,17 +45,19 @@ begin
   return case when v_now.seq is null then r else v_now end;
 end $$;
 
-create function fractal.release_v1(p_thread uuid, p_run uuid, p_epoch bigint) returns boolean language plpgsql as $$
-declare
-  r fractal.runs := fractal.held_run(p_thread, p_run, p_epoch);
+create function fractal.release_v1(p_thread uuid, p_run uuid, p_epoch bigint)
+returns table (result text, r fractal.runs) language plpgsql as $$
 begin
-  if r.seq is null then return false; end if;
+  r := fractal.held_run(p_thread, p_run, p_epoch);
+  if r.seq is null then return; end if;
   if r.cancel_action is not null then
-    perform fractal.end_by_cancel(r, r.cancel_action);
+    result := fractal.end_by_cancel(r, r.cancel_action);
   else
     perform fractal.requeue(r, r.attempt - 1, null, 0);
+    result := 'requeued';
   end if;
-  return true;
+  r := fractal.reread(r);
+  return next;
 end $$;
 
 create function fractal.retry_v1(p_thread uuid, p_run uuid, p_epoch bigint, p_why text)

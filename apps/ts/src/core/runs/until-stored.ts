@@ -1,0 +1,32 @@
+import type { RunEnvironment } from "./prepare.ts";
+
+const FIRST_MS = 50;
+const LONGEST_MS = 2_000;
+
+export interface Insistence {
+  run_id: string;
+  problem: string;
+  /** Asked before every attempt; false: nobody needs it any more. */
+  needed?: () => boolean;
+}
+
+/**
+ * What must not be lost to a database that is out of reach, or to a full disk: tried until it is stored, or the process
+ * stops, or nobody needs it any more; undefined then.
+ */
+export async function untilStored<T>(
+  env: Pick<RunEnvironment, "logger" | "stopping" | "delay">,
+  write: () => Promise<T>,
+  { run_id, problem, needed = () => true }: Insistence,
+): Promise<T | undefined> {
+  for (let delay = FIRST_MS; needed(); delay = Math.min(delay * 2, LONGEST_MS)) {
+    try {
+      return await write();
+    } catch (error) {
+      if (env.stopping.aborted) return undefined;
+      env.logger.error({ run_id, err: error }, `${problem}; trying again`);
+      await env.delay(delay);
+    }
+  }
+  return undefined;
+}
