@@ -129,3 +129,23 @@ export function overheard(engine: FleetEngine, said: Hint[]): FleetEngine {
     },
   };
 }
+
+/** The parts of a storage that answer late, wrongly, or not at all. */
+export type Changes = (real: Storage) => Partial<Storage>;
+
+/** The same database, whose answers come to each of its servers as `changes` will have it. */
+export function altered(engine: FleetEngine, changes: Changes): FleetEngine {
+  return {
+    name: engine.name,
+    async open() {
+      const database = await engine.open();
+      return {
+        connect: async () => {
+          const real = await database.connect();
+          return { ...real, ...changes(real), [Symbol.asyncDispose]: () => real[Symbol.asyncDispose]() };
+        },
+        [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
+      };
+    },
+  };
+}

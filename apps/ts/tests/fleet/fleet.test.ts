@@ -1,4 +1,5 @@
 import { deafSuite } from "./deaf.suite.ts";
+import { endsSuite } from "./ends.suite.ts";
 import { sharedSqlite, withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
 import { lostAnswersSuite } from "./lost-answers.suite.ts";
@@ -9,6 +10,7 @@ fleetSuite(sharedSqlite);
 lostAnswersSuite(sharedSqlite);
 movedSuite(sharedSqlite);
 deafSuite(sharedSqlite);
+endsSuite(sharedSqlite);
 fleetSuite(withoutHints(sharedSqlite));
 randomSuite(sharedSqlite, { rounds: 40 });
 randomSuite(sharedSqlite, { rounds: 3, losses: true });

@@ -2,31 +2,10 @@ import { describe, expect, it } from "bun:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { RuntimeError } from "#core/errors";
 import { ANONYMOUS } from "#core/identity/scope";
-import type { Storage } from "#core/storage";
 import { arrival, open } from "../runs/fixtures/gate.ts";
 import { type RunServer, until } from "../runs/server.ts";
-import type { FleetEngine } from "./engines.ts";
+import { altered, type Changes, type FleetEngine } from "./engines.ts";
 import { Fleet } from "./fleet.ts";
-
-/** The parts of a storage that answer late, wrongly, or not at all. */
-type Changes = (real: Storage) => Partial<Storage>;
-
-/** The same database, whose answers come to each of its servers as `changes` will have it. */
-function altered(engine: FleetEngine, changes: Changes): FleetEngine {
-  return {
-    name: engine.name,
-    async open() {
-      const database = await engine.open();
-      return {
-        connect: async () => {
-          const real = await database.connect();
-          return { ...real, ...changes(real), [Symbol.asyncDispose]: () => real[Symbol.asyncDispose]() };
-        },
-        [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
-      };
-    },
-  };
-}
 
 const lost = () => new RuntimeError("unavailable", "The connection was lost");
 const fresh = () => `moved-${crypto.randomUUID()}`;

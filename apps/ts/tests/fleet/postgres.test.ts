@@ -1,6 +1,7 @@
 import { beforeAll, describe, setDefaultTimeout } from "bun:test";
 import { postgresAvailable } from "../servers/postgres.ts";
 import { deafSuite } from "./deaf.suite.ts";
+import { endsSuite } from "./ends.suite.ts";
 import { withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
 import { lostAnswersSuite } from "./lost-answers.suite.ts";
@@ -23,6 +24,7 @@ describe.skipIf(missing !== undefined)(`several servers on Postgres (${missing ?
   lostAnswersSuite(sharedPostgres);
   movedSuite(sharedPostgres);
   deafSuite(sharedPostgres);
+  endsSuite(sharedPostgres);
   fleetSuite(withoutHints(sharedPostgres));
   randomSuite(sharedPostgres, { rounds: 15 });
   randomSuite(sharedPostgres, { rounds: 3, losses: true });
