@@ -126,6 +126,21 @@ describe("graphs that do odd things", () => {
       expect((await told("nothing")).message).toBeString();
       expect((await run("date", "factory")).status).toBe("success");
     });
+
+    it("that fail leave the state of a thread in sight, also where every assistant has its own", async () => {
+      const thread = await server.thread();
+      const wait = (more: object) =>
+        server.post(`${thread.runs}/wait`, { assistant_id: "factory_apart", input: { what: "date" }, ...more });
+      const seen = async () => ({
+        values: (await server.get(`/threads/${thread.id}`)).body.values,
+        state: (await server.get(`/threads/${thread.id}/state`)).body.values,
+      });
+      expect((await wait({})).body).not.toHaveProperty("__error__");
+      const before = await seen();
+      expect(before.state).toHaveProperty("result");
+      expect((await wait({ config: { configurable: { fail: "throw" } } })).body).toHaveProperty("__error__");
+      expect(await seen()).toEqual(before);
+    });
   });
 });
 

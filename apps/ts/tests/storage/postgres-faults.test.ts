@@ -143,6 +143,40 @@ describe.skipIf(missing !== undefined)(`Postgres, when it is in trouble (${missi
       expect(await asked).toMatchObject({ code: "conflict" });
     });
 
+    describe("has given up the lane of a run", () => {
+      const failure = { error: "E", message: "m" };
+      const cases: [string, { changes?: Partial<NewRun>; give(fence: Fence): Promise<unknown>; answer: object }][] = [
+        ["released", { give: (fence) => far.runs.release(fence), answer: { result: "requeued" } }],
+        ["retried", { give: (fence) => far.runs.retry(fence, failure), answer: { result: "requeued" } }],
+        [
+          "exhausted",
+          {
+            changes: { max_attempts: 1 },
+            give: (fence) => far.runs.retry(fence, failure),
+            answer: { result: "exhausted", run: { status: "error" } },
+          },
+        ],
+        ["evicted", { give: (fence) => far.runs.evict(fence), answer: { result: "interrupted" } }],
+      ];
+      it.each(cases)("%s, and says so", async (_, { changes, give, answer }) => {
+        const { fence } = await running(bench, changes);
+        proxy.loseAnswerTo("_v1(");
+        expect(await give(fence)).toMatchObject(answer);
+        expect(proxy.lost).toBe(1);
+      });
+    });
+
+    it.each(["interrupt", "rollback"] as const)("has ended a pending run by %s, and says so", async (action) => {
+      const run = await create(bench, id());
+      proxy.loseAnswerTo("cancel_v1");
+      const outcome = await far.runs.cancel(ALICE, { run_id: run.run_id }, action);
+      expect(outcome).toMatchObject({
+        result: action === "rollback" ? "removed" : "ended",
+        run: { run_id: run.run_id },
+      });
+      expect(proxy.lost).toBe(1);
+    });
+
     it("has made the thread, and gives it", async () => {
       const thread_id = id();
       const thread = { thread_id, metadata: { a: 1 } };
