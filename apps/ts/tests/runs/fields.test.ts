@@ -195,6 +195,22 @@ describe("the fields of a run", () => {
     });
   });
 
+  describe("checkpoint", () => {
+    it.each([
+      ["checkpoint_id", { checkpoint_id: "1ef00000-0000-6000-8000-000000000000" }],
+      ["checkpoint", { checkpoint: { checkpoint_id: "1ef00000-0000-6000-8000-000000000000" } }],
+      ["one that is no id at all", { checkpoint_id: "yesterday" }],
+    ])("that is not there fails the run, and the thread keeps its state: %s", async (_, fork) => {
+      const { id, runs } = await server.thread();
+      const wait = (more: object) => server.post(`${runs}/wait`, { assistant_id: "counter", input: {}, ...more });
+      const { body: before } = await wait({ input: { steps: 3 } });
+      const message = expect.stringMatching(/^Checkpoint \S+ not found on thread /);
+      expect((await wait(fork)).body.__error__).toMatchObject({ message });
+      expect((await server.get(`/threads/${id}`)).body.values).toEqual(before);
+      expect((await server.get(`/threads/${id}/state`)).body.values).toEqual(before);
+    });
+  });
+
   it("ignores unknown fields and feedback_keys, and takes null for absent", async () => {
     const got = await seen({
       no_such_field: { deep: [1] },

@@ -1,7 +1,8 @@
 import { idempotencyKey } from "@fractal-agents/infra/idempotency";
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
-import { createSaver } from "#core/checkpoints/saver";
+import { createSaver, type FencedSaver } from "#core/checkpoints/saver";
+import { RuntimeError } from "#core/errors";
 import { bindGraph } from "#core/graphs/bind";
 import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/registry";
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
@@ -99,6 +100,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
   const control = toolkit.RunControl === undefined ? undefined : new toolkit.RunControl();
   if (control !== undefined) handle.attach(control);
   const goesOn = recovery === "continue";
+  if (!goesOn) await requireFork(durable, configurable);
   return {
     graph,
     toolkit,
@@ -142,6 +144,15 @@ function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
     fractal_idempotency_key: idempotencyKey,
     ...(kwargs.strict_resume === true && { __pregel_strict_resume: true }),
   };
+}
+
+/** langgraph takes a checkpoint that is not there for an empty one, and the thread's state would be replaced. */
+async function requireFork(saver: FencedSaver | undefined, configurable: JsonObject): Promise<void> {
+  const { checkpoint_id: id, thread_id } = configurable;
+  if (saver === undefined || id === undefined || id === null) return;
+  if ((await saver.getTuple({ configurable })) === undefined) {
+    throw new RuntimeError("not_found", `Checkpoint ${id} not found on thread ${thread_id}`);
+  }
 }
 
 /** The run has moved on from the checkpoint it was forked from. */
