@@ -81,6 +81,9 @@ export function storeContract(engine: Engine): void {
       expect(await list({ suffix: ["c"] })).toEqual(["a.b.c", "a.c.c", "z.c"]);
       expect(await list({ prefix: ["a"], suffix: ["*", "c"], max_depth: 2 })).toEqual(["a.b", "a.c"]);
       expect(await list({ max_depth: 1, limit: 2, offset: 1 })).toEqual(["a-x", "z"]);
+      for (const max_depth of [2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+        expect(await list({ max_depth, suffix: ["c"] })).toEqual(["a.b.c", "a.c.c", "z.c"]);
+      }
     });
 
     it("refuses namespaces that cannot be told apart, and writes nothing", async () => {

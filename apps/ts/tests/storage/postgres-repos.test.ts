@@ -104,6 +104,14 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     expect(await search({ odd: values.odd })).toHaveLength(1);
   });
 
+  it("refuses a number that the database has no room for as a mistake of the request", async () => {
+    const item = { namespace: ["n"], key: "k", value: {}, ttl: 1e300 };
+    await expect(storage.store.put(ALICE, item)).rejects.toMatchObject({
+      code: "invalid",
+      message: "The request holds a number that is out of range",
+    });
+  });
+
   it("compares texts of a store filter as texts, all else as numbers", async () => {
     const values = { text: "b", digits: "10", yes: true, n: 2, list: [5], nothing: null };
     await storage.store.put(ALICE, { namespace: ["n"], key: "k", value: values, ttl: null });

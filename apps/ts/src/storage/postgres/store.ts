@@ -61,7 +61,7 @@ const REMOVE_FENCED = `with ${fenceOf(6)}, gone as (${REMOVE} and exists (select
 
 /** $3: path of the literal labels before the first "*"; $4 and $5: labels or "*"; $6: depth or null. */
 const namespacesText = (below: string) => `
-select distinct labels[1:coalesce($6::integer, cardinality(labels))] collate "C" as labels from (
+select distinct labels[1:least($6::bigint, cardinality(labels))::integer] collate "C" as labels from (
   select ${LABELS} as labels from (
     select distinct i.namespace from fractal.store_items i where i.tenant = $1 and i.owner = $2 and ${LIVE} and ${below}) i) n
 where cardinality(labels) >= greatest(cardinality($4::text[]), cardinality($5::text[]))
