@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
-import { RunServer } from "./server.ts";
+import { RunServer, until } from "./server.ts";
 import { dataOf } from "./sse-client.ts";
 
 describe("graphs that do odd things", () => {
@@ -165,6 +165,29 @@ describe("graphs that do odd things", () => {
       expect((await told("nothing")).message).toBeString();
       expect((await run("date", "factory")).status).toBe("success");
     });
+  });
+});
+
+describe("items that graphs put into the store", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    const storeTtl = { minutes: 0.02, refreshOnRead: true };
+    server = await RunServer.start({}, undefined, { config: { storeTtl } });
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const put = async (key: string) =>
+    (await server.post("/runs/wait", { assistant_id: "odd", input: { what: `put:${key}` } })).body;
+
+  it("live as long as the project says: they lived for ever", async () => {
+    expect(await put("plain")).not.toHaveProperty("__error__");
+    await until(async () => (await server.get("/store/items?namespace=odd&key=k&refresh_ttl=false")).body === null);
+  });
+
+  it("fail their run with a reason when their key cannot be stored", async () => {
+    const told = async (key: string) => (await put(key)).__error__.message;
+    expect(await told("nul")).toBe("The key of an item cannot contain NUL");
+    expect(await told("long")).toBe("The key of an item has 1025 bytes, the most is 1024");
   });
 });
 

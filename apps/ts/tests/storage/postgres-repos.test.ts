@@ -97,7 +97,7 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     expect(found.items.map((thread) => thread.thread_id)).toEqual([run.thread_id]);
 
     await storage.store.put(ALICE, { namespace: ["n"], key: "k", value: values, ttl: null });
-    expect((await storage.store.get(ALICE, ["n"], "k"))?.value).toEqual(values);
+    expect((await storage.store.get(ALICE, { namespace: ["n"], key: "k" }))?.value).toEqual(values);
     const search = (filter: Record<string, unknown>) =>
       storage.store.search(ALICE, { namespace_prefix: ["n"], filter, ...PAGE });
     expect(await search({ n: { $gte: 1 }, odd: { $ne: [] } })).toHaveLength(1);
@@ -135,7 +135,7 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
       const found = await storage.store.search(ALICE, { namespace_prefix: [], filter, ...PAGE });
       expect([filter, found.length === 1]).toEqual([filter, expected]);
     }
-    await expect(storage.store.get(ALICE, ["n"], "a\0")).rejects.toMatchObject({ code: "invalid" });
+    await expect(storage.store.get(ALICE, { namespace: ["n"], key: "a\0" })).rejects.toMatchObject({ code: "invalid" });
   });
 
   it("shows a thread as busy from the moment its delayed run is due", async () => {
