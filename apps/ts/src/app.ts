@@ -2,6 +2,7 @@ import type { Logger } from "@fractal-agents/infra/logger";
 import type { AssistantService } from "#core/assistants/service";
 import type { GraphRegistry } from "#core/graphs/registry";
 import type { StoreRepository } from "#core/store/repository";
+import type { StoreTtl } from "#core/store/ttl";
 import type { ThreadService } from "#core/threads/service";
 import { bodyLimit } from "#middleware/body-limit";
 import type { CorsOptions } from "#middleware/cors";
@@ -44,8 +45,8 @@ export interface AppOptions {
   cors?: CorsOptions | undefined;
   /** Bytes a request body may have; 100 MB by default. The HTTP server's own limit must not be lower. */
   bodyLimit?: number | undefined;
-  /** store.ttl.default_ttl, in minutes. */
-  storeTtl?: number | undefined;
+  /** How long items of the store live; without it as long as their puts say. */
+  storeTtl?: StoreTtl | undefined;
   /** Parts of the API that are switched off (`http.disable_*`): their routes answer 404. */
   disabled?: ReadonlySet<string> | undefined;
 }
@@ -87,6 +88,6 @@ function routers(services: Services, options: AppOptions): Router[] {
     assistantGraphRoutes(services.assistants),
     threadRoutes(services.threads),
     ...(services.edges ?? []),
-    storeRoutes(services.store, options.storeTtl ?? null),
+    storeRoutes(services.store, options.storeTtl),
   ];
 }

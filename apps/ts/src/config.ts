@@ -3,6 +3,7 @@ import type { AssistantSeeds } from "#core/assistants/system";
 import type { Isolation } from "#core/graphs/registry";
 import type { GraphSpec } from "#core/graphs/spec";
 import type { Role } from "#core/runs/workers";
+import type { StoreTtl } from "#core/store/ttl";
 import { type DatabaseConfig, passwordOf, readProcesses } from "./config/database.ts";
 import type { CorsConfig, ProjectSettings, Switch } from "./config/langgraph-json.ts";
 import { readProject } from "./config/project.ts";
@@ -68,7 +69,8 @@ export interface Config {
   eventRetentionHours: number;
   streamEndEvent: boolean;
   sqliteSynchronous: "NORMAL" | "FULL";
-  storeTtlMinutes: number | null;
+  /** How long items of the store live. */
+  storeTtl: StoreTtl;
   /** Of threads that are created without one of their own. */
   threadTtl: { strategy: "delete" | "keep_latest"; minutes: number } | undefined;
   /** Pause between two looks for threads, items and events that are past their time. */

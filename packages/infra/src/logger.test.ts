@@ -37,6 +37,49 @@ describe("createLogger", () => {
     expect(json().config).toMatchObject({ max_tokens: 512 });
   });
 
+  it("takes a time that grows with the text, and no faster, whatever the text looks like", () => {
+    const { logger } = record({ secrets: ["a-secret-value"] });
+    const units = [
+      "x",
+      " ",
+      "some words ",
+      "a\n",
+      "https://",
+      "://a:",
+      "://:",
+      "Bearer ",
+      "Bearer\t",
+      "a@b:c/",
+      '":"',
+      "\\",
+    ];
+    const texts = units.map((unit) => unit.repeat(500_000 / unit.length));
+    texts.push(`Bearer${" ".repeat(500_000)}`, `https://a:${"b".repeat(500_000)}`, `https://${"a".repeat(500_000)}`);
+    const started = performance.now();
+    for (const text of texts) {
+      logger.error({ err: new Error(text), text }, text);
+      logger.error({ texts: Array.from({ length: 40 }, () => text.slice(0, 16_000)) });
+    }
+    // A fraction of a second. With a pattern that is quadratic, one of them takes minutes.
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
+  it("cuts long texts, and no secret in two", () => {
+    const { logger, text, json } = record({ secrets: ["a-secret-value"] });
+    const long = `${"x".repeat(16_380)}a-secret-value${"y".repeat(50_000)}`;
+    logger.error({ err: new Error(long), list: [{ long }] }, long);
+    const { err, list, msg } = json() as {
+      err: { message: string; stack: string };
+      list: { long: string }[];
+      msg: string;
+    };
+    for (const found of [err.message, err.stack, list[0]?.long ?? "", msg]) {
+      expect(found).toMatch(/x{16000}.*\[[0-9]+ more characters\]$/s);
+    }
+    expect(text()).not.toContain("a-se");
+    expect(text().length).toBeLessThan(70_000);
+  });
+
   it("redacts known secret values, bearer texts and URL passwords inside any text", () => {
     const { logger, text } = record({ secrets: ['pass"word-1', undefined, "short"] });
     logger

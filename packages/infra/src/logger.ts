@@ -1,6 +1,6 @@
 import { type LogFn, type Logger as PinoLogger, pino } from "pino";
 import { type Ansi, createAnsi } from "./ansi.ts";
-import { createRedactor } from "./redact.ts";
+import { createRedactor, type Redactor } from "./redact.ts";
 
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -53,13 +53,14 @@ export function createLogger(options: LoggerOptions): Logger {
       },
       { write },
     ),
+    redactor,
   );
 }
 
-function wrap(pinoLogger: PinoLogger): Logger {
+function wrap(pinoLogger: PinoLogger, redactor: Redactor): Logger {
   const at = (log: LogFn) => (facts: object, message?: string) => {
     // pino takes a bare Error apart by itself, past the redactor.
-    log.call(pinoLogger, facts instanceof Error ? { err: facts } : facts, message);
+    log.call(pinoLogger, facts instanceof Error ? { err: facts } : facts, message && redactor.short(message));
   };
   return {
     trace: at(pinoLogger.trace),
@@ -68,7 +69,7 @@ function wrap(pinoLogger: PinoLogger): Logger {
     warn: at(pinoLogger.warn),
     error: at(pinoLogger.error),
     fatal: at(pinoLogger.fatal),
-    child: (facts) => wrap(pinoLogger.child(facts)),
+    child: (facts) => wrap(pinoLogger.child(facts), redactor),
   };
 }
 

@@ -3,18 +3,23 @@ export const REDACTED = "[redacted]";
 
 const SECRET_KEY = /authorization|cookie|api[-_]?key|token|secret|password|dsn/i;
 const AUTH_SCHEME = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi;
-const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s/@"]+@/gi;
+// Begins at "://": a pattern that begins with the scheme looks at a long word once per letter.
+const URL_PASSWORD = /(:\/\/[^\s:/@"]*):[^\s/@"]+@/g;
 /** Deeper objects are logged by their kind only: a log line is no place for a state dump, and cycles end here too. */
 const MAX_DEPTH = 8;
+/** Of a text, and of a line's message. What user code throws may hold a whole document. */
+const MAX_TEXT = 16_384;
 /** Shorter values would blank out ordinary words. */
 const MIN_SECRET = 8;
 
 export interface Redactor {
   /**
    * A copy that is safe to serialise: strings below keys that name a secret are replaced (numbers stay, so `max_tokens`
-   * reads on), errors become {type, message, stack, code, cause, ...}.
+   * reads on), errors become {type, message, stack, code, cause, ...}. Long strings are cut.
    */
   object(value: object): Record<string, unknown>;
+  /** A text that is no longer than a log line may hold. */
+  short(text: string): string;
   /** A finished text with known secret values, `Bearer ...` and passwords in URLs replaced. */
   text(text: string): string;
 }
@@ -27,40 +32,58 @@ export function createRedactor(secrets: readonly (string | undefined)[] = []): R
     // The text that is searched is JSON: a secret with a quote or a backslash stands there escaped.
     .flatMap((value) => [value, JSON.stringify(value).slice(1, -1)])
     .sort((a, b) => b.length - a.length);
-  return {
-    object: (value) => walkEntries(value, false, 0),
-    text(text) {
-      let safe = text;
-      for (const secret of known) if (safe.includes(secret)) safe = safe.replaceAll(secret, REDACTED);
-      return safe.replace(AUTH_SCHEME, `$1 ${REDACTED}`).replace(URL_PASSWORD, `$1:${REDACTED}@`);
-    },
+  const clean = (text: string) => {
+    let safe = text;
+    for (const secret of known) if (safe.includes(secret)) safe = safe.replaceAll(secret, REDACTED);
+    return safe.replace(AUTH_SCHEME, `$1 ${REDACTED}`).replace(URL_PASSWORD, `$1:${REDACTED}@`);
   };
+  // Cleaned first: the front half of a secret that is cut in two would no longer be found.
+  const short = (text: string) => (text.length <= MAX_TEXT ? text : cut(clean(text)));
+  const walk = new Walk(short);
+  return { object: (value) => walk.entries(value, false, 0), short, text: clean };
 }
 
-function walkEntries(value: object, hidden: boolean, depth: number): Record<string, unknown> {
-  const copy: Record<string, unknown> = {};
-  for (const [key, item] of Object.entries(value)) copy[key] = walk(item, hidden || SECRET_KEY.test(key), depth + 1);
-  return copy;
+function cut(text: string): string {
+  if (text.length <= MAX_TEXT) return text;
+  return `${text.slice(0, MAX_TEXT)} [${text.length - MAX_TEXT} more characters]`;
 }
 
-function walk(value: unknown, hidden: boolean, depth: number): unknown {
-  if (typeof value === "string") return hidden && value !== "" ? REDACTED : value;
-  if (typeof value === "bigint") return value.toString();
-  if (typeof value !== "object" || value === null) return typeof value === "function" ? "[function]" : value;
-  if (depth > MAX_DEPTH) return Array.isArray(value) ? "[array]" : "[object]";
-  if (Array.isArray(value)) return value.map((item) => walk(item, hidden, depth + 1));
-  if (value instanceof Error) return walkError(value, depth);
-  if (value instanceof Map || value instanceof Set) return `[${value.constructor.name} of ${value.size}]`;
-  if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
-  const json = (value as { toJSON?: unknown }).toJSON;
-  if (value instanceof Date || value instanceof URL)
-    return walk(String((json as () => unknown).call(value)), hidden, depth);
-  return walkEntries(value, hidden, depth);
-}
+/** Copies what is to be logged. `hidden`: below a key that names a secret. */
+class Walk {
+  readonly #short: (text: string) => string;
 
-function walkError(error: Error, depth: number): Record<string, unknown> {
-  const copy: Record<string, unknown> = { type: error.name, message: error.message, stack: error.stack };
-  if (error.cause !== undefined) copy.cause = walk(error.cause, false, depth + 1);
-  if (error instanceof AggregateError) copy.errors = walk(error.errors, false, depth + 1);
-  return { ...walkEntries(error, false, depth), ...copy };
+  constructor(short: (text: string) => string) {
+    this.#short = short;
+  }
+
+  entries(value: object, hidden: boolean, depth: number): Record<string, unknown> {
+    const copy: Record<string, unknown> = {};
+    for (const [key, item] of Object.entries(value)) {
+      copy[key] = this.#value(item, hidden || SECRET_KEY.test(key), depth + 1);
+    }
+    return copy;
+  }
+
+  #value(value: unknown, hidden: boolean, depth: number): unknown {
+    if (typeof value === "string") return hidden && value !== "" ? REDACTED : this.#short(value);
+    if (typeof value === "bigint") return value.toString();
+    if (typeof value !== "object" || value === null) return typeof value === "function" ? "[function]" : value;
+    if (depth > MAX_DEPTH) return Array.isArray(value) ? "[array]" : "[object]";
+    if (Array.isArray(value)) return value.map((item) => this.#value(item, hidden, depth + 1));
+    if (value instanceof Error) return this.#error(value, depth);
+    if (value instanceof Map || value instanceof Set) return `[${value.constructor.name} of ${value.size}]`;
+    if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
+    const json = (value as { toJSON?: unknown }).toJSON;
+    if (value instanceof Date || value instanceof URL)
+      return this.#value(String((json as () => unknown).call(value)), hidden, depth);
+    return this.entries(value, hidden, depth);
+  }
+
+  #error(error: Error, depth: number): Record<string, unknown> {
+    const { name, message, stack } = error;
+    const copy = this.entries({ type: name, message, stack }, false, depth);
+    if (error.cause !== undefined) copy.cause = this.#value(error.cause, false, depth + 1);
+    if (error instanceof AggregateError) copy.errors = this.#value(error.errors, false, depth + 1);
+    return { ...this.entries(error, false, depth), ...copy };
+  }
 }

@@ -87,6 +87,7 @@ export function createEngine(deps: EngineDeps): Engine {
     logger,
     stopping,
     delay: (ms) => delay(ms, undefined, { signal: stopping }),
+    storeTtl: config.storeTtl,
     facts: { langgraphVersion: facts.langgraphVersion },
   };
   const cancelGraceMs = config.cancelGraceSeconds * 1_000;
@@ -142,7 +143,7 @@ export function createEngine(deps: EngineDeps): Engine {
       logger,
       cors: config.cors,
       bodyLimit: config.maxBodyBytes,
-      storeTtl: config.storeTtlMinutes ?? undefined,
+      storeTtl: config.storeTtl,
       // A worker answers probes and metrics.
       disabled: config.role === "worker" ? new Set([...config.disabled, ...WORK]) : config.disabled,
     },

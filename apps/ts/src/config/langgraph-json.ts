@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import type { GraphSpec } from "#core/graphs/spec";
+import { NO_TTL, type StoreTtl } from "#core/store/ttl";
 import { refusedKeys } from "./refused.ts";
 
 /** Parts of the API that `http.disable_<name>: true` switches off. */
@@ -36,13 +37,14 @@ const Http = z.looseObject({ cors: Cors.nullish(), ...disable });
 /** Longest time to live: a thousand years still is a date. */
 const Minutes = z.number().positive().max(525_600_000);
 const Ttl = z.looseObject({ default_ttl: Minutes.nullish(), sweep_interval_minutes: Minutes.max(MAX_SWEEP).nullish() });
+const ItemTtl = Ttl.extend({ refresh_on_read: z.boolean().nullish() });
 const ThreadTtl = Ttl.extend({ strategy: z.enum(["delete", "keep_latest"]).nullish() });
 
 /** What the server reads of langgraph.json. Keys that only matter when an image is built are accepted and not read. */
 const Document = z.looseObject({
   graphs: z.record(z.string().min(1), Graph),
   http: Http.nullish(),
-  store: z.looseObject({ ttl: Ttl.nullish() }).nullish(),
+  store: z.looseObject({ ttl: ItemTtl.nullish() }).nullish(),
   checkpointer: z.looseObject({ ttl: ThreadTtl.nullish() }).nullish(),
 });
 
@@ -61,7 +63,6 @@ const HTTP = new Set(
 /** Asks for nothing that this server does, and takes nothing away. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   "http.logging_headers": "request headers are not logged at all",
-  "store.ttl.refresh_on_read": "each request says with refresh_ttl whether it renews an item",
   "checkpointer.ttl.sweep_limit": "expired threads are removed in small batches until none is left",
 };
 
@@ -69,8 +70,8 @@ export interface ProjectSettings {
   graphs: GraphSpec[];
   cors: CorsConfig | undefined;
   disabled: ReadonlySet<Switch>;
-  /** Minutes; null: items of the store live for ever. */
-  storeTtlMinutes: number | null;
+  /** How long items of the store live. */
+  storeTtl: StoreTtl;
   /** For threads that are created without one of their own; undefined: they live for ever. */
   threadTtl: { strategy: "delete" | "keep_latest"; minutes: number } | undefined;
   /** Pause between two looks for what is past its time. */
@@ -104,7 +105,10 @@ export function readDocument(source: DocumentSource): {
     graphs: Object.entries(graphs).map(([id, graph]) => graphSpec(id, graph, source.baseDir)),
     cors: http?.cors ?? undefined,
     disabled: new Set(SWITCHES.filter((name) => http?.[`disable_${name}`] === true)),
-    storeTtlMinutes: store?.ttl?.default_ttl ?? null,
+    storeTtl: {
+      minutes: store?.ttl?.default_ttl ?? NO_TTL.minutes,
+      refreshOnRead: store?.ttl?.refresh_on_read ?? NO_TTL.refreshOnRead,
+    },
     threadTtl:
       threads?.default_ttl == null
         ? undefined

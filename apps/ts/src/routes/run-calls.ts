@@ -64,6 +64,19 @@ export function lastEventId(c: Context<Env>): EventId | undefined {
   return id;
 }
 
+/** Characters: longer ones do not fit the index that finds them. */
+const MAX_KEY = 255;
+
+/** Whether two requests are the same one is the client's to say; an empty key says nothing. */
+function idempotencyKey(c: Context<Env>): string | undefined {
+  const key = c.req.header("idempotency-key");
+  if (key === undefined || key === "") return undefined;
+  if (key.length > MAX_KEY) {
+    throw new RuntimeError("invalid", `Idempotency-Key: has ${key.length} characters, the most is ${MAX_KEY}`);
+  }
+  return key;
+}
+
 /** Nobody would read the body of an answer to HEAD, so none is begun: it would never be closed. */
 function headOf(run: RunRecord, kind: "stream" | "join"): Response {
   return new Response(null, { headers: locations(run, kind) });
@@ -138,7 +151,7 @@ export class RunCalls {
       streamed: call.streamed,
       attached: call.attached,
       requestId: c.var.requestId,
-      idempotencyKey: c.req.header("idempotency-key"),
+      idempotencyKey: idempotencyKey(c),
     });
   }
 

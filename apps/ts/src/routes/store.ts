@@ -1,10 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import { RuntimeError } from "#core/errors";
 import type { StoreRepository } from "#core/store/repository";
+import { NO_TTL, type StoreTtl } from "#core/store/ttl";
 import { queryFlag } from "#schemas/query";
 import {
   Item,
   Namespace,
+  REFRESH,
   StoreDelete,
   StoreNamespaces,
   StoreNamespacesResult,
@@ -46,7 +48,7 @@ const get = route({
         .union([z.string(), z.array(z.string())])
         .optional()
         .meta({ type: "string", description: 'Labels joined by "."' }),
-      refresh_ttl: queryFlag(),
+      refresh_ttl: queryFlag().meta({ description: REFRESH }),
     }),
   },
   responses: {
@@ -86,8 +88,7 @@ const namespaces = route({
   responses: { 200: { description: "A page of namespaces", ...json(StoreNamespacesResult) }, ...failures(422) },
 });
 
-/** @param defaultTtl Minutes an item lives when its put names none (store.ttl.default_ttl); null: for ever. */
-export function storeRoutes(store: StoreRepository, defaultTtl: number | null = null): Router {
+export function storeRoutes(store: StoreRepository, rules: StoreTtl = NO_TTL): Router {
   const r = router();
   r.openapi(put, async (c) => {
     const { namespace, key, value, ttl } = c.req.valid("json");
@@ -95,13 +96,13 @@ export function storeRoutes(store: StoreRepository, defaultTtl: number | null = 
     if (namespace[0] === "langgraph") {
       throw new RuntimeError("invalid", 'namespace: the first label "langgraph" is reserved');
     }
-    await store.put(c.var.scope, { namespace, key, value, ttl: ttl ?? defaultTtl });
+    await store.put(c.var.scope, { namespace, key, value, ttl: ttl ?? rules.minutes });
     return c.body(null, 204);
   });
   r.openapi(get, async (c) => {
-    const { key, namespace } = c.req.valid("query");
+    const { key, namespace, refresh_ttl: refresh = rules.refreshOnRead } = c.req.valid("query");
     if (key === undefined || key === "") throw new RuntimeError("bad_request", "key: is required");
-    return c.json((await store.get(c.var.scope, splitNamespace(namespace), key)) ?? null, 200);
+    return c.json((await store.get(c.var.scope, { namespace: splitNamespace(namespace), key, refresh })) ?? null, 200);
   });
   r.openapi(remove, async (c) => {
     const { namespace, key } = c.req.valid("json");
@@ -109,8 +110,8 @@ export function storeRoutes(store: StoreRepository, defaultTtl: number | null = 
     return c.body(null, 204);
   });
   r.openapi(search, async (c) => {
-    const { namespace_prefix, filter, limit, offset } = c.req.valid("json");
-    return c.json({ items: await store.search(c.var.scope, { namespace_prefix, filter, limit, offset }) }, 200);
+    const { refresh_ttl: refresh = rules.refreshOnRead, query: _, ...wanted } = c.req.valid("json");
+    return c.json({ items: await store.search(c.var.scope, { ...wanted, refresh }) }, 200);
   });
   r.openapi(namespaces, async (c) => {
     return c.json({ namespaces: await store.namespaces(c.var.scope, c.req.valid("json")) }, 200);

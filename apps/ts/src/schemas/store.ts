@@ -13,24 +13,65 @@ export const Item = z
   })
   .meta({ id: "Item" });
 
-/** A label of a namespace: clients join labels by ".", so one with a "." could not be told apart. */
-const Label = z.string().refine((label) => label !== "" && !label.includes("."), {
-  error: (issue) => `Namespace labels cannot be empty or contain periods. Received: ${String(issue.input)}`,
-});
-export const Namespace = z.array(Label);
+/** Bytes of UTF-8. Key and namespace are the item's place in an index, which has no room for more. */
+const MAX_KEY = 1024;
+const MAX_NAMESPACE = 1024;
+
+const utf8 = new TextEncoder();
+
+/** What is wrong with a key: no database can hold it, or not every one. */
+export function keyProblem(key: string): string | undefined {
+  if (key.includes("\0")) return "cannot contain NUL";
+  const bytes = utf8.encode(key).length;
+  return bytes > MAX_KEY ? `has ${bytes} bytes, the most is ${MAX_KEY}` : undefined;
+}
+
+/** What is wrong with the labels of a namespace. Clients join them by ".", so one with a "." could not be told apart. */
+export function namespaceProblem(labels: readonly string[]): string | undefined {
+  for (const label of labels) {
+    const problem = labelProblem(label);
+    if (problem !== undefined) return problem;
+  }
+  return sizeProblem(labels);
+}
+
+function labelProblem(label: string): string | undefined {
+  if (label === "" || label.includes(".")) {
+    return `Namespace labels cannot be empty or contain periods. Received: ${label.slice(0, 100)}`;
+  }
+  return label.includes("\0") ? "Namespace labels cannot contain NUL" : undefined;
+}
+
+function sizeProblem(labels: readonly string[]): string | undefined {
+  const bytes = labels.reduce((sum, label) => sum + utf8.encode(label).length + 1, 0);
+  return bytes > MAX_NAMESPACE ? `The labels have ${bytes} bytes, the most is ${MAX_NAMESPACE}` : undefined;
+}
+
+const Label = z.string().superRefine((label, context) => report(context, labelProblem(label)));
+export const Namespace = z.array(Label).superRefine((labels, context) => report(context, sizeProblem(labels)));
+const Key = z
+  .string()
+  .min(1)
+  .superRefine((key, context) => report(context, keyProblem(key)));
+
+function report(context: z.RefinementCtx, message: string | undefined): void {
+  if (message !== undefined) context.addIssue({ code: "custom", message });
+}
 
 export const StorePut = z
   .object({
     namespace: Namespace,
-    key: z.string().min(1),
+    key: Key,
     value: JsonObject,
     index: z.union([z.literal(false), z.array(z.string())]).nullish(),
-    ttl: optional(z.number().positive().max(52_560_000)).meta({ description: "Minutes; absent or null: for ever" }),
+    ttl: optional(z.number().positive().max(52_560_000)).meta({
+      description: "Minutes; absent or null: store.ttl.default_ttl of the project, or for ever",
+    }),
   })
   .meta({ id: "StorePutRequest" });
 
 export const StoreDelete = z
-  .object({ namespace: withDefault(Namespace, []), key: z.string().min(1) })
+  .object({ namespace: withDefault(Namespace, []), key: Key })
   .meta({ id: "StoreDeleteRequest" });
 
 const OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"];
@@ -46,12 +87,16 @@ const Filter = z.record(z.string(), z.unknown()).superRefine((filter, context) =
   }
 });
 
+/** Of `refresh_ttl`. */
+export const REFRESH =
+  "Whether the time to live of what is found begins anew; absent: store.ttl.refresh_on_read of the project, or true";
+
 export const StoreSearch = z
   .object({
     namespace_prefix: withDefault(Namespace, []),
     filter: optional(Filter),
     query: optional(z.string()),
-    refresh_ttl: optional(z.boolean()),
+    refresh_ttl: optional(z.boolean()).meta({ description: REFRESH }),
     limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
     offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
   })

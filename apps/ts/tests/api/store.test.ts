@@ -1,4 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import type { StoreTtl } from "#core/store/ttl";
+import { scope } from "#middleware/scope";
+import { Router } from "#routes/router";
+import { storeRoutes } from "#routes/store";
+import { useStorage } from "../contract/harness.ts";
+import { sqlite } from "../contract/sqlite-engine.ts";
 import { Api } from "./api.ts";
 
 describe("Store", () => {
@@ -47,6 +53,17 @@ describe("Store", () => {
     );
   });
 
+  it("says which key or namespace is too long", async () => {
+    const long = await put(["a"], "k".repeat(1025), {});
+    expect([long.status, long.body.detail]).toEqual([422, "key: has 1025 bytes, the most is 1024"]);
+    const deep = await put(Array(600).fill("n") as string[], "k", {});
+    expect([deep.status, deep.body.detail]).toEqual([422, "namespace: The labels have 1200 bytes, the most is 1024"]);
+    expect((await api.get(`/store/items?namespace=a&key=${"k".repeat(1025)}`)).status).toBe(422);
+    const most = { namespace: ["a"], key: "k".repeat(1024) };
+    expect((await put(most.namespace, most.key, {})).status).toBe(204);
+    expect((await api.call("DELETE", "/store/items", { body: most })).status).toBe(204);
+  });
+
   it("searches below a prefix by value, newest first, in pages", async () => {
     for (const [key, age] of [
       ["a", 1],
@@ -80,5 +97,63 @@ describe("Store", () => {
     expect(await list({ prefix: ["org", "*"], suffix: ["notes"], limit: 1 })).toEqual([["org", "a", "notes"]]);
     expect(await list({ prefix: ["org"], max_depth: 1 })).toEqual([["org"]]);
     expect((await api.post("/store/namespaces", { max_depth: 0 })).status).toBe(422);
+  });
+});
+
+describe("the time to live of items", () => {
+  const bench = useStorage(sqlite);
+  const minutes = (n: number) => bench.advance(n * 60_000);
+
+  function store(rules?: StoreTtl) {
+    const app = new Router();
+    app.use("*", scope());
+    app.include(storeRoutes(bench.storage.store, rules));
+    const send = (method: string, path: string, body?: object) =>
+      app.request(path, { method, ...(body && { body: JSON.stringify(body) }) });
+    return {
+      put: (key: string, more: object = {}) =>
+        send("PUT", "/store/items", { namespace: [key], key, value: {}, ...more }),
+      get: async (key: string, more = "") =>
+        (await send("GET", `/store/items?namespace=${key}&key=${key}${more}`)).json(),
+      search: (key: string, more: object = {}) =>
+        send("POST", "/store/items/search", { namespace_prefix: [key], ...more }),
+      async left(): Promise<string[]> {
+        const answer = await send("POST", "/store/items/search", { refresh_ttl: false });
+        return ((await answer.json()) as { items: { key: string }[] }).items.map(({ key }) => key).sort();
+      },
+    };
+  }
+
+  it("is the project's where a put names none, and its own where it does", async () => {
+    const { put, left } = store({ minutes: 10, refreshOnRead: true });
+    await put("absent");
+    await put("null", { ttl: null });
+    await put("own", { ttl: 20 });
+    await minutes(10);
+    expect(await left()).toEqual(["own"]);
+    await minutes(10);
+    expect(await left()).toEqual([]);
+  });
+
+  it("begins anew with a read that asks for it, or does not say and the project lets it", async () => {
+    for (const refreshOnRead of [undefined, true, false]) {
+      const { put, get, search, left } = store(refreshOnRead === undefined ? undefined : { minutes: 9, refreshOnRead });
+      const names = ["get", "get-no", "get-yes", "search", "search-no", "search-null", "search-yes"];
+      for (const name of names) await put(name, { ttl: 10 });
+      await minutes(6);
+      await get("get");
+      await get("get-yes", "&refresh_ttl=true");
+      await get("get-no", "&refresh_ttl=false");
+      await search("search");
+      await search("search-null", { refresh_ttl: null });
+      await search("search-yes", { refresh_ttl: true });
+      await search("search-no", { refresh_ttl: false });
+      await minutes(6);
+      const unsaid = refreshOnRead === false ? [] : ["get", "search", "search-null"];
+      expect(await left()).toEqual(["get-yes", "search-yes", ...unsaid].sort());
+      await minutes(10);
+      expect(await get("get-yes", "&refresh_ttl=true")).toBeNull();
+      expect(await left()).toEqual([]);
+    }
   });
 });

@@ -16,9 +16,10 @@ import { Codec } from "#core/checkpoints/codec";
 
 const serde = new JsonPlusSerializer();
 const codec = new Codec(serde);
+const encode = (value: unknown) => codec.encode(value, "result");
 
 async function roundTrips(value: unknown): Promise<unknown[]> {
-  const ours = await codec.encode(value);
+  const ours = await encode(value);
   const [type, bytes] = await serde.dumpsTyped(value);
   return [await codec.decode(ours), await serde.loadsTyped(ours.type, ours.bytes), await codec.decode({ type, bytes })];
 }
@@ -95,7 +96,7 @@ describe("Codec", () => {
   });
 
   it("gives messages of the serializer's own classes", async () => {
-    const [read] = (await codec.decode(await codec.encode([new AIMessage({ content: "x", id: "1" })]))) as AIMessage[];
+    const [read] = (await codec.decode(await encode([new AIMessage({ content: "x", id: "1" })]))) as AIMessage[];
     expect(read).toBeInstanceOf(AIMessage);
     expect(read?.getType()).toBe("ai");
   });
@@ -104,7 +105,7 @@ describe("Codec", () => {
     const message = Object.assign(new AIMessage("x"), {
       usage_metadata: { input_tokens: 1, output_tokens: 2, total_tokens: 3 },
     });
-    const read = (await codec.decode(await codec.encode(message))) as AIMessage;
+    const read = (await codec.decode(await encode(message))) as AIMessage;
     expect<unknown>(read.usage_metadata).toEqual({ input_tokens: 1, output_tokens: 2, total_tokens: 3 });
   });
 
@@ -112,7 +113,7 @@ describe("Codec", () => {
     const plain = { list: [1] };
     const bytes = new Uint8Array([1, 2]);
     const odd = { list: [1], pattern: /x/ };
-    const encoded = [codec.encode(plain), codec.encode(bytes), codec.encode(odd)];
+    const encoded = [encode(plain), encode(bytes), encode(odd)];
     plain.list.push(2);
     bytes[0] = 9;
     odd.list.push(2);
@@ -124,15 +125,24 @@ describe("Codec", () => {
 
   it("does not set a prototype from stored data", async () => {
     const value = JSON.parse('{"__proto__":{"polluted":[null]},"a":{"lc":2,"type":"undefined"}}');
-    const read = (await codec.decode(await codec.encode(value))) as Record<string, unknown>;
+    const read = (await codec.decode(await encode(value))) as Record<string, unknown>;
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
     expect(Object.keys(read)).toContain("a");
   });
 
   it("refuses a BigInt and passes a cycle to the serializer", async () => {
-    await expect(Promise.resolve(codec.encode({ n: 10n }))).rejects.toThrow("cannot be stored");
+    const named = 'The value of channel "result" cannot be stored: it holds a BigInt';
+    await expect(Promise.resolve(encode({ n: 10n }))).rejects.toThrow(named);
     const loop: Record<string, unknown> = { a: 1 };
     loop.self = loop;
-    expect(await codec.decode(await codec.encode(loop))).toEqual({ a: 1, self: "[Circular]" });
+    expect(await codec.decode(await encode(loop))).toEqual({ a: 1, self: "[Circular]" });
+  });
+
+  it("refuses what JSON leaves out where it is the whole value: its empty text could not be read again", async () => {
+    for (const value of [() => 1, Symbol("s"), class {}]) {
+      const named = 'The value of channel "result" cannot be stored: it is a function, a symbol or the like';
+      await expect(Promise.resolve(encode(value))).rejects.toThrow(named);
+    }
+    expect(await codec.decode(await encode({ a: 1, b: () => 1, c: Symbol("s") }))).toEqual({ a: 1 });
   });
 });

@@ -52,7 +52,7 @@ describe("settings", () => {
       eventRetentionHours: 24,
       streamEndEvent: true,
       sqliteSynchronous: "NORMAL",
-      storeTtlMinutes: null,
+      storeTtl: { minutes: null, refreshOnRead: true },
       sweepIntervalMinutes: 1,
       role: "all",
       workers: 1,

@@ -125,10 +125,12 @@ describe("checkpointer.ttl and store.ttl of langgraph.json", () => {
     );
     expect(config).toMatchObject({
       threadTtl: { strategy: "keep_latest", minutes: 60 },
-      storeTtlMinutes: 30,
+      storeTtl: { minutes: 30, refreshOnRead: true },
       sweepIntervalMinutes: 5,
       warnings: [],
     });
+    const still = await load({}, { store: { ttl: { refresh_on_read: false } } });
+    expect([still.storeTtl, still.warnings]).toEqual([{ minutes: null, refreshOnRead: false }, []]);
     expect((await load({}, { checkpointer: { ttl: { default_ttl: 1.5 } } })).threadTtl).toEqual({
       strategy: "delete",
       minutes: 1.5,

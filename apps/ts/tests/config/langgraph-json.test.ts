@@ -89,7 +89,7 @@ describe("langgraph.json", () => {
     });
     expect([...config.disabled]).toEqual(["store"]);
     expect(config.cors).toEqual({ allow_origins: ["https://a.test"], allow_credentials: true });
-    expect(config.storeTtlMinutes).toBe(60);
+    expect(config.storeTtl).toEqual({ minutes: 60, refreshOnRead: true });
   });
 
   it("gives way to variables", async () => {
@@ -119,7 +119,6 @@ describe("langgraph.json", () => {
       graphs: { a: { path: "./a.ts:a", isolated: true } },
       graph: {},
       http: { disable_everything: true, logging_headers: {}, cors: { origins: [] } },
-      store: { ttl: { refresh_on_read: true } },
     });
     expect(warnings).toEqual([
       "langgraph.json: graph is not a key that this server knows; it is ignored",
@@ -127,7 +126,6 @@ describe("langgraph.json", () => {
       "langgraph.json: http.cors.origins is not a key that this server knows; it is ignored",
       "langgraph.json: graphs.a.isolated is not a key that this server knows; it is ignored",
       "langgraph.json: http.logging_headers has no effect: request headers are not logged at all",
-      "langgraph.json: store.ttl.refresh_on_read has no effect: each request says with refresh_ttl whether it renews an item",
     ]);
   });
 });

@@ -127,10 +127,23 @@ export function assistantsContract(engine: Engine): void {
       expect(await names({ name: "0%" })).toEqual(["Straße 100%"]);
       expect(await names({ name: "R_1" })).toEqual(["Other_1"]);
       expect(await names({ name: "rx1" })).toEqual([]);
+      expect(await names({ name: "" })).toHaveLength(2);
+      expect(await assistants().count(ALICE, { name: "" })).toBe(2);
       expect(await names({ metadata: { tags: ["b"] } })).toEqual(["Straße 100%"]);
       expect(await names({ metadata: { deep: { x: { y: 1 } } } })).toEqual(["Straße 100%"]);
       expect(await names({ metadata: { deep: { x: { y: 2 } } } })).toEqual([]);
       expect(await assistants().count(ALICE, { metadata: { tags: ["c"] }, graph_id: "research" })).toBe(1);
+    });
+
+    it("sorts names and graphs by code points, whatever the language of the database", async () => {
+      const sorted = ["A", "B", "_x", "a", "b", "\u00e9", "\uffee", "\u{1f600}"];
+      for (const name of sorted.toReversed()) {
+        await assistants().insert(ALICE, newAssistant({ name, graph_id: name, metadata: { k: 1 } }));
+      }
+      for (const sort_by of ["name", "graph_id"]) {
+        const query = { ...PAGE, metadata: { k: 1 }, sort_by, sort_order: "asc" as const };
+        expect((await assistants().search(ALICE, query)).items.map((a) => a.name)).toEqual(sorted);
+      }
     });
 
     it("pages through a search and says whether more follows", async () => {

@@ -35,7 +35,10 @@ export function eventsContract(engine: Engine): void {
       expect((await read({}))[1]).toEqual(event(1, 1, { ...own, mode: "messages", ns: "a|b" }));
       expect(await ids({})).toEqual(["1-0", "1-1", "1-2", "2-0", "2-1"]);
       expect(await ids({ after: { epoch: 1, n: 1 }, limit: 2 })).toEqual(["1-2", "2-0"]);
-      expect(await ids({ after: { epoch: 1, n: 99 } })).toEqual(["2-0", "2-1"]);
+      for (const n of [99, 2 ** 31 - 1, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+        expect(await ids({ after: { epoch: 1, n } })).toEqual(["2-0", "2-1"]);
+      }
+      expect(await ids({ after: { epoch: Number.MAX_SAFE_INTEGER, n: Number.MAX_SAFE_INTEGER } })).toEqual([]);
       expect(await ids({ run_id: run.run_id })).toEqual(["1-0", "1-1", "1-2"]);
       expect(await ids({ run_id: run.run_id, after: { epoch: 1, n: 1 } })).toEqual(["1-2"]);
       expect(await ids({ run_id: next.run.run_id, after: { epoch: 0, n: 5 } })).toEqual(["2-0"]);
@@ -121,7 +124,9 @@ export function eventsContract(engine: Engine): void {
         expect(await read({}, 2)).toEqual([["1-0", "1-1"], true, true]);
         expect(await read({ epoch: 1, n: 1 }, 2)).toEqual([["1-2", "3-0"], true, true]);
         expect(await read({ epoch: 1, n: 2 }, 2)).toEqual([["3-0", "3-1"], false, true]);
-        expect(await read({ epoch: 3, n: 1 }, 2)).toEqual([[], false, true]);
+        for (const n of [1, 2 ** 31, Number.MAX_SAFE_INTEGER]) {
+          expect(await read({ epoch: 3, n }, 2)).toEqual([[], false, true]);
+        }
         expect(await read({}, 5)).toEqual([["1-0", "1-1", "1-2", "3-0", "3-1"], false, true]);
       });
 

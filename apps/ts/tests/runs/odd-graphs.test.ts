@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
-import { RunServer } from "./server.ts";
+import { RunServer, until } from "./server.ts";
 import { dataOf } from "./sse-client.ts";
 
 describe("graphs that do odd things", () => {
@@ -59,6 +59,22 @@ describe("graphs that do odd things", () => {
       expect(dataOf((await run("write:bigint")).events, "custom")).toEqual(["12345678901234567890"]);
     });
 
+    it("fails a run that returns nothing but a function or a symbol, and its thread goes on: its state could not be read again", async () => {
+      for (const what of ["onlyFunction", "onlySymbol"]) {
+        const thread = await server.thread();
+        const runOf = (what: string) => server.post(`${thread.runs}/wait`, { assistant_id: "odd", input: { what } });
+        const { __error__: error } = (await runOf(what)).body;
+        expect(error.message).toBe(
+          'The value of channel "result" cannot be stored: it is a function, a symbol or the like',
+        );
+        expect((await server.get(`/threads/${thread.id}`)).body.status).toBe("error");
+        const state = await server.get(`/threads/${thread.id}/state`);
+        expect([state.status, state.body.values]).toEqual([200, { what }]);
+        expect((await runOf("date")).body.result).toBe("1970-01-01T00:00:00.000Z");
+        expect((await server.get(`/threads/${thread.id}/state`)).body.values.what).toBe("date");
+      }
+    });
+
     it("fails a run whose values refuse to be written: it held its thread for ever", async () => {
       const result = await run("unwritable");
       failed(result);
@@ -98,6 +114,29 @@ describe("graphs that do odd things", () => {
       for (const key of ["string", "null", "undefined", "number"]) {
         expect(await told(key)).toEqual({ error: expect.any(String), message: expect.any(String) });
       }
+    });
+
+    it("have no NUL in their texts, wherever they are read", async () => {
+      const told = { error: "N\ufffd", message: "a\ufffdb" };
+      const thread = await server.thread();
+      const body = { assistant_id: "odd", input: { what: "throw:nul" } };
+      expect((await server.post(`${thread.runs}/wait`, body)).body).toEqual({ __error__: told });
+      const [run] = (await server.get(thread.runs)).body;
+      expect((await server.get(`${thread.runs}/${run.run_id}/join`)).body).toEqual({ __error__: told });
+      expect((await server.get(`/threads/${thread.id}`)).body.error).toEqual(told);
+      const events = await server.stream(thread.runs, body);
+      expect(events.at(-1)).toMatchObject({ event: "error", data: told });
+    });
+
+    it("are told in full and logged in part, in no time, however long they are: the server stood still", async () => {
+      const thread = await server.thread();
+      server.log.length = 0;
+      const started = performance.now();
+      const { body } = await server.post(`${thread.runs}/wait`, { assistant_id: "odd", input: { what: "throw:long" } });
+      expect(performance.now() - started).toBeLessThan(5_000);
+      expect(body.__error__.message).toHaveLength(300_000);
+      expect(server.log.join("").length).toBeLessThan(100_000);
+      expect(server.log.join("")).toContain("more characters]");
     });
 
     it("is not done again: the thread shows the error, the next run clears it", async () => {
@@ -141,6 +180,29 @@ describe("graphs that do odd things", () => {
       expect((await wait({ config: { configurable: { fail: "throw" } } })).body).toHaveProperty("__error__");
       expect(await seen()).toEqual(before);
     });
+  });
+});
+
+describe("items that graphs put into the store", () => {
+  let server: RunServer;
+  beforeAll(async () => {
+    const storeTtl = { minutes: 0.02, refreshOnRead: true };
+    server = await RunServer.start({}, undefined, { config: { storeTtl } });
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const put = async (key: string) =>
+    (await server.post("/runs/wait", { assistant_id: "odd", input: { what: `put:${key}` } })).body;
+
+  it("live as long as the project says: they lived for ever", async () => {
+    expect(await put("plain")).not.toHaveProperty("__error__");
+    await until(async () => (await server.get("/store/items?namespace=odd&key=k&refresh_ttl=false")).body === null);
+  });
+
+  it("fail their run with a reason when their key cannot be stored", async () => {
+    const told = async (key: string) => (await put(key)).__error__.message;
+    expect(await told("nul")).toBe("The key of an item cannot contain NUL");
+    expect(await told("long")).toBe("The key of an item has 1025 bytes, the most is 1024");
   });
 });
 

@@ -108,6 +108,47 @@ describe("the queue of runs", () => {
       expect((await server.get(thread.runs)).body).toHaveLength(1);
       expect(server.hub.size).toBe(0);
     });
+
+    it("is none when it is empty, and refused when it is too long", async () => {
+      const [one, two] = [await server.thread(), await server.thread()];
+      const first = await send(one.runs, "");
+      const second = await send(two.runs, "");
+      expect([first.status, second.status]).toEqual([200, 200]);
+      expect([first.body.thread_id, second.body.thread_id]).toEqual([one.id, two.id]);
+      expect((await send(one.runs, "k".repeat(255))).status).toBe(200);
+      expect(await send(two.runs, "k".repeat(256))).toMatchObject({
+        status: 422,
+        body: { detail: "Idempotency-Key: has 256 characters, the most is 255" },
+      });
+    });
+
+    it("is refused for another request: that one's run would be lost without a word", async () => {
+      const [thread, other] = [await server.thread(), await server.thread()];
+      const first = await send(`${thread.runs}/wait`, "key-4");
+      const refused = async (path: string, body: object, why: string) => {
+        for (const form of ["", "/wait", "/stream"]) {
+          const { status, body: answer } = await send(`${path}${form}`, "key-4", body);
+          expect([status, answer.detail]).toEqual([422, `Idempotency-Key: was used for a run ${why}; no run was made`]);
+        }
+      };
+      await refused(other.runs, one, "on another thread");
+      await refused("/runs", one, "on another thread");
+      await refused(thread.runs, { ...one, assistant_id: "breakpoints" }, "of another assistant");
+      await refused(thread.runs, { ...one, input: { steps: 2 } }, "with another input");
+      await refused(thread.runs, { ...one, command: { goto: "step" } }, "with another input");
+      // The same again, whatever the order of its keys, and whatever else is asked for.
+      const again = await send(`${thread.runs}/wait`, "key-4", { stream_mode: "updates", ...one });
+      expect([again.status, again.body]).toEqual([200, first.body]);
+      expect((await server.get(other.runs)).body).toEqual([]);
+      expect((await server.get(thread.runs)).body).toHaveLength(1);
+      expect(server.hub.size).toBe(0);
+    });
+
+    it("of a run without a thread gives that run again, and is refused on a thread", async () => {
+      const first = await send("/runs", "key-5");
+      expect((await send("/runs", "key-5")).body.run_id).toBe(first.body.run_id);
+      expect((await send((await server.thread()).runs, "key-5")).status).toBe(422);
+    });
   });
 
   describe("stateless runs", () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "bun:test";
 import { type BaseStore, InMemoryStore, type Item, type Operation } from "@langchain/langgraph-checkpoint";
 import { ANONYMOUS } from "#core/identity/scope";
 import { ScopedStore } from "#core/store/langgraph-store";
+import { NO_TTL } from "#core/store/ttl";
 import { useStorage } from "../contract/harness.ts";
 import { sqlite } from "../contract/sqlite-engine.ts";
 
@@ -37,7 +38,8 @@ async function talk(store: BaseStore): Promise<unknown[]> {
 
 describe("ScopedStore", () => {
   const bench = useStorage(sqlite);
-  const storeOf = (owner: string) => new ScopedStore({ items: bench.storage.store, scope: { ...ANONYMOUS, owner } });
+  const storeOf = (owner: string, ttl = NO_TTL) =>
+    new ScopedStore({ items: bench.storage.store, scope: { ...ANONYMOUS, owner }, ttl });
 
   it("answers like LangGraph's own store in memory", async () => {
     expect(await talk(storeOf("ann"))).toEqual(await talk(new InMemoryStore()));
@@ -58,6 +60,24 @@ describe("ScopedStore", () => {
     await storeOf("ann").put(["n"], "k", { secret: 1 });
     expect(await storeOf("bob").get(["n"], "k")).toBeNull();
     expect(await storeOf("bob").search([])).toEqual([]);
+  });
+
+  it("gives items the time to live of the project, which begins anew with each read unless the project says no", async () => {
+    const store = storeOf("ann", { minutes: 1, refreshOnRead: true });
+    const still = storeOf("ann", { minutes: 1, refreshOnRead: false });
+    for (const key of ["got", "found", "left"]) await store.put(["n", key], key, {});
+    await bench.advance(40_000);
+    await store.get(["n", "got"], "got");
+    await store.search(["n", "found"]);
+    await still.get(["n", "left"], "left");
+    await still.search([]);
+    await bench.advance(40_000);
+    expect((await still.search([])).map(({ key }) => key).sort()).toEqual(["found", "got"]);
+    await bench.advance(20_000);
+    expect(await still.search([])).toEqual([]);
+    await storeOf("ann").put(["n"], "kept", {});
+    await bench.advance(60_000);
+    expect(await still.search([])).toHaveLength(1);
   });
 
   it("refuses a namespace that LangGraph refuses", async () => {

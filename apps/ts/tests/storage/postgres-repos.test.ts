@@ -97,11 +97,19 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     expect(found.items.map((thread) => thread.thread_id)).toEqual([run.thread_id]);
 
     await storage.store.put(ALICE, { namespace: ["n"], key: "k", value: values, ttl: null });
-    expect((await storage.store.get(ALICE, ["n"], "k"))?.value).toEqual(values);
+    expect((await storage.store.get(ALICE, { namespace: ["n"], key: "k" }))?.value).toEqual(values);
     const search = (filter: Record<string, unknown>) =>
       storage.store.search(ALICE, { namespace_prefix: ["n"], filter, ...PAGE });
     expect(await search({ n: { $gte: 1 }, odd: { $ne: [] } })).toHaveLength(1);
     expect(await search({ odd: values.odd })).toHaveLength(1);
+  });
+
+  it("refuses a number that the database has no room for as a mistake of the request", async () => {
+    const item = { namespace: ["n"], key: "k", value: {}, ttl: 1e300 };
+    await expect(storage.store.put(ALICE, item)).rejects.toMatchObject({
+      code: "invalid",
+      message: "The request holds a number that is out of range",
+    });
   });
 
   it("compares texts of a store filter as texts, all else as numbers", async () => {
@@ -127,7 +135,7 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
       const found = await storage.store.search(ALICE, { namespace_prefix: [], filter, ...PAGE });
       expect([filter, found.length === 1]).toEqual([filter, expected]);
     }
-    await expect(storage.store.get(ALICE, ["n"], "a\0")).rejects.toMatchObject({ code: "invalid" });
+    await expect(storage.store.get(ALICE, { namespace: ["n"], key: "a\0" })).rejects.toMatchObject({ code: "invalid" });
   });
 
   it("shows a thread as busy from the moment its delayed run is due", async () => {

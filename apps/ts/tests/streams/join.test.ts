@@ -52,7 +52,8 @@ describe("joining a stream", () => {
 
     it("takes an id that no event has for the beginning", async () => {
       const { events, run } = await over({ assistant_id: "counter", input: { steps: 1 } });
-      for (const from of ["999-0", "1-4", "1-999"]) expect(await server.join(run, { from })).toEqual(events);
+      const far = ["1-2147483648", "1-99999999999", "0-99999999999", "999999999999999-999999999999999"];
+      for (const from of ["999-0", "1-4", "1-999", ...far]) expect(await server.join(run, { from })).toEqual(events);
     });
 
     it("gives a reader without an id the final state", async () => {

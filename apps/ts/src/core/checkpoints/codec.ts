@@ -113,12 +113,18 @@ function prepareInstance(value: object, walk: Walk, depth: number): unknown {
   return null;
 }
 
-async function encodeSlowly(serde: Serde, value: unknown): Promise<Encoded> {
+async function encodeSlowly(serde: Serde, value: unknown, channel: string): Promise<Encoded> {
   const [type, bytes] = await serde.dumpsTyped(value);
   if (type === "json" && bytes.length === UNSERIALIZABLE.length && text.decode(bytes) === UNSERIALIZABLE) {
-    throw new TypeError("A value of the state cannot be stored: it holds a BigInt or a cycle that JSON cannot express");
+    throw unstorable(channel, "it holds a BigInt or a cycle that JSON cannot express");
   }
+  // What JSON leaves out, left out alone, is no JSON text: nothing could read the checkpoint again.
+  if (type === "json" && bytes.length === 0) throw unstorable(channel, "it is a function, a symbol or the like");
   return { type, bytes };
+}
+
+function unstorable(channel: string, why: string): TypeError {
+  return new TypeError(`The value of channel "${channel}" cannot be stored: ${why}`);
 }
 
 /** Values as the graph's serializer reads and writes them, without its cost for what graphs usually hold. */
@@ -133,13 +139,14 @@ export class Codec {
 
   /**
    * The value is read before this returns, so it may change afterwards; only unusual values give a promise. Rejects with a
-   * TypeError what JSON cannot hold (BigInt), which the serializer would replace by a text without a word.
+   * TypeError, which names the channel, what JSON cannot hold (BigInt, a function) and the serializer would replace by a
+   * text or by nothing without a word.
    */
-  encode(value: unknown): Encoded | Promise<Encoded> {
+  encode(value: unknown, channel: string): Encoded | Promise<Encoded> {
     if (value instanceof Uint8Array) return { type: "bytes", bytes: new Uint8Array(value) };
     const walk: Walk = { unfit: false, inMessage: false };
     const prepared = prepare(value, walk, 0);
-    if (walk.unfit) return encodeSlowly(this.#serde, value);
+    if (walk.unfit) return encodeSlowly(this.#serde, value, channel);
     return { type: "json", bytes: utf8.encode(JSON.stringify(prepared)) };
   }
 

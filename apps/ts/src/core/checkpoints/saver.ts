@@ -160,7 +160,7 @@ export class FencedSaver extends BaseCheckpointSaver {
     const channels = Object.keys(checkpoint.channel_values);
     // Everything is read now: the graph goes on and may change its values.
     const changed = channels.filter((channel) => Object.hasOwn(newVersions, channel));
-    const encoding = this.#encodeAll(changed.map((channel) => checkpoint.channel_values[channel]));
+    const encoding = this.#encodeAll(changed.map((channel) => [channel, checkpoint.channel_values[channel]]));
     const texts = { checkpointText: checkpointText(checkpoint), metadataText: this.#metadataText(given.metadata) };
     const carries = changed.length < channels.length && parentId !== null;
     const known = carries ? this.#memory.base(ns, parentId) : undefined;
@@ -208,7 +208,7 @@ export class FencedSaver extends BaseCheckpointSaver {
     if (!checkpointId) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
     const channels = writes.map(([channel]) => channel);
-    const encoding = this.#encodeAll(writes.map(([, value]) => value));
+    const encoding = this.#encodeAll(writes);
     const make = (encoded: Encoded[]): FencedWrite => {
       const rows = channels.map((channel, i): WriteRow => {
         return {
@@ -272,8 +272,8 @@ export class FencedSaver extends BaseCheckpointSaver {
     return fence;
   }
 
-  #encodeAll(values: unknown[]): Encoded[] | Promise<Encoded[]> {
-    const encoded = values.map((value) => this.#codec.encode(value));
+  #encodeAll(values: PendingWrite[]): Encoded[] | Promise<Encoded[]> {
+    const encoded = values.map(([channel, value]) => this.#codec.encode(value, channel));
     if (!encoded.some((item) => item instanceof Promise)) return encoded as Encoded[];
     const all = Promise.all(encoded);
     // It may have to wait for its turn; the rejection is seen then.

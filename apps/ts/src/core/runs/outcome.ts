@@ -46,16 +46,21 @@ export class LoggedResult {
   }
 }
 
+/** Not every database keeps a NUL in a text, and the error of a run reads the same wherever it is read. */
+function withoutNul(text: string): string {
+  return text.replaceAll("\0", "\ufffd");
+}
+
 /** What the client is told of an exception: its class name and message. User code may throw anything. */
 export function failureOf(error: unknown): RunFailure {
   try {
-    if (typeof error !== "object" || error === null) return { error: "Error", message: String(error) };
+    if (typeof error !== "object" || error === null) return { error: "Error", message: withoutNul(String(error)) };
     // langgraph marks what its tasks throw.
     const { pregelTaskId: _, ...own } = error as { pregelTaskId?: unknown };
     const { name, message } = error as Partial<Error>;
     return {
-      error: typeof name === "string" && name !== "" ? name : "Error",
-      message: typeof message === "string" ? message : encodeJson(own),
+      error: typeof name === "string" && name !== "" ? withoutNul(name) : "Error",
+      message: typeof message === "string" ? withoutNul(message) : encodeJson(own),
     };
   } catch {
     // A getter that throws, a proxy that was revoked: the failure itself must still be told.

@@ -8,6 +8,7 @@ import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/regist
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
+import type { StoreTtl } from "#core/store/ttl";
 import type { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
 import type { JsonObject } from "#schemas/common";
@@ -35,6 +36,7 @@ export interface RunEnvironment {
   /** Aborted when the process gives up waiting (second deadline of a shutdown). */
   stopping: AbortSignal;
   delay(ms: number): Promise<void>;
+  storeTtl: StoreTtl;
   /** Version of langgraph and of this server, told to graphs in their run metadata. */
   facts: { langgraphVersion: string };
 }
@@ -77,7 +79,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     context: kwargs.context,
   });
   const toolkit = env.graphs.toolkit(run.graph_id);
-  const store = new ScopedStore({ items: env.storage.store, scope, fence });
+  const store = new ScopedStore({ items: env.storage.store, scope, ttl: env.storeTtl, fence });
   const durable = kwargs.transient
     ? undefined
     : createSaver({

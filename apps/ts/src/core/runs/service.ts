@@ -14,6 +14,7 @@ import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import { RunReader, StreamSuspended } from "./read.ts";
+import { mustRepeat } from "./replay.ts";
 import type { CreateOutcome, NewRun, RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
 
@@ -89,6 +90,7 @@ export class RunService {
       if (outcome.kind === "busy") throw new RuntimeError("conflict", BUSY);
       if (outcome.kind === "no_thread") throw new RuntimeError("not_found", "Thread or assistant not found.");
       if (outcome.kind === "replayed") {
+        mustRepeat(outcome.run, run);
         env.hub.drop(runId);
         return { run: outcome.run, feed: undefined };
       }

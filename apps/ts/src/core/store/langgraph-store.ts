@@ -12,21 +12,24 @@ import {
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { StoreItem, StoreRepository } from "./repository.ts";
+import type { StoreTtl } from "./ttl.ts";
 
 /**
  * LangGraph's store for one run: the memory of the person who asked for it, over the storage port. Operations of a batch
- * take effect in their order. Without an index configured, `query` of a search falls back to listing.
+ * take effect in their order. Its operations name no time to live, so the project's holds. Without an index configured, `query` of a search falls back to listing.
  */
 export class ScopedStore extends BaseStore {
   readonly #items: StoreRepository;
   readonly #scope: AuthScope;
+  readonly #ttl: StoreTtl;
   /** Of the run: what it puts after it has lost its lane is refused. */
   readonly #fence: Fence | undefined;
 
-  constructor(deps: { items: StoreRepository; scope: AuthScope; fence?: Fence }) {
+  constructor(deps: { items: StoreRepository; scope: AuthScope; ttl: StoreTtl; fence?: Fence }) {
     super();
     this.#items = deps.items;
     this.#scope = deps.scope;
+    this.#ttl = deps.ttl;
     this.#fence = deps.fence;
   }
 
@@ -44,20 +47,22 @@ export class ScopedStore extends BaseStore {
   }
 
   async #get(operation: GetOperation): Promise<Item | null> {
-    const item = await this.#items.get(this.#scope, operation.namespace, operation.key);
+    const { namespace, key } = operation;
+    const item = await this.#items.get(this.#scope, { namespace, key, refresh: this.#ttl.refreshOnRead });
     return item === undefined ? null : toItem(item);
   }
 
   async #put(operation: PutOperation): Promise<void> {
     const { namespace, key, value } = operation;
     if (value === null) await this.#items.remove(this.#scope, { namespace, key }, this.#fence);
-    else await this.#items.put(this.#scope, { namespace, key, value, ttl: null }, this.#fence);
+    else await this.#items.put(this.#scope, { namespace, key, value, ttl: this.#ttl.minutes }, this.#fence);
   }
 
   async #search(operation: SearchOperation): Promise<SearchItem[]> {
     const items = await this.#items.search(this.#scope, {
       namespace_prefix: operation.namespacePrefix,
       filter: operation.filter,
+      refresh: this.#ttl.refreshOnRead,
       limit: operation.limit ?? 10,
       offset: operation.offset ?? 0,
     });

@@ -15,6 +15,8 @@ export interface StoreQuery {
   namespace_prefix: string[];
   /** Equality, or {$eq,$ne,$gt,$gte,$lt,$lte}, per top-level key of the value. */
   filter?: JsonObject | undefined;
+  /** Lets the time to live of what is found begin anew. */
+  refresh?: boolean | undefined;
   limit: number;
   offset: number;
 }
@@ -26,7 +28,11 @@ export interface StoreRepository {
     item: { namespace: string[]; key: string; value: JsonObject; ttl: number | null },
     fence?: Fence,
   ): Promise<void>;
-  get(scope: AuthScope, namespace: string[], key: string): Promise<StoreItem | undefined>;
+  /** `refresh`: its time to live begins anew. */
+  get(
+    scope: AuthScope,
+    item: { namespace: string[]; key: string; refresh?: boolean | undefined },
+  ): Promise<StoreItem | undefined>;
   remove(scope: AuthScope, item: { namespace: string[]; key: string }, fence?: Fence): Promise<void>;
   /** Newest updated_at first. */
   search(scope: AuthScope, query: StoreQuery): Promise<StoreItem[]>;

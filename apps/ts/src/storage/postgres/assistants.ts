@@ -19,8 +19,9 @@ const WRITABLE = `a.assistant_id = $1 and a.owner = $3 and (a.owner = '${SYSTEM_
 
 const SORT: Record<string, string> = {
   assistant_id: "a.assistant_id",
-  graph_id: "a.graph_id",
-  name: "a.name",
+  // By code points, as everywhere, whatever the language of the database.
+  graph_id: 'a.graph_id collate "C"',
+  name: 'a.name collate "C"',
   created_at: "a.created_at",
   updated_at: "a.updated_at",
 };
@@ -187,6 +188,6 @@ function whereOf(scope: AuthScope, filter: AssistantFilter): Where {
   const params = [scope.tenant, scope.owner, ...(filters === undefined ? [] : [required(filters)])];
   return new Where([`(a.owner = '${SYSTEM_OWNER}' or (${own}))`], params)
     .and(filter.graph_id, (p) => `a.graph_id = ${p}`)
-    .and(filter.name && likeText(filter.name), (p) => String.raw`a.name ilike ${p} escape '\'`)
+    .and(filter.name === undefined ? undefined : likeText(filter.name), (p) => String.raw`a.name ilike ${p} escape '\'`)
     .and(filter.metadata && jsonb(filter.metadata), (p) => `a.metadata @> ${p}::jsonb`);
 }

@@ -24,6 +24,9 @@ function upTo(bytes: string, packs: string): string {
 const FROM =
   "coalesce((select max(e.n) from fractal.run_events e where e.thread_id = $1 and e.epoch = $2 and e.n <= $3), 0)";
 
+/** Largest number of an event. A client may ask for what comes after a larger one, and no event does. */
+const MAX_N = 2 ** 31 - 1;
+
 interface Place {
   epoch: number;
   n: number;
@@ -64,7 +67,7 @@ export function postgresEvents(database: Database): EventRepository {
       for (let first = true; seen !== undefined && !page.full; first = false) {
         const { tenant, owner } = scope;
         const packs: (Pack & { metadata: string })[] = await database.rows(first ? READ_FROM : READ_ON, [
-          ...[thread, seen.epoch, seen.n, run, tenant, owner],
+          ...[thread, seen.epoch, Math.min(seen.n, MAX_N), run, tenant, owner],
           ...[most.packs, most.bytes],
         ]);
         if (packs.length > 0 && !passes(scope.filters, parseObject((packs[0] as { metadata: string }).metadata)))
@@ -81,7 +84,7 @@ export function postgresEvents(database: Database): EventRepository {
         runs.map((run) => uuid(run.thread_id)),
         runs.map((run) => uuid(run.run_id)),
         runs.map((run) => run.after.epoch),
-        runs.map((run) => run.after.n),
+        runs.map((run) => Math.min(run.after.n, MAX_N)),
       ]);
       return found.map(({ i, status, packs }) =>
         newsOf(runs[i - 1] as (typeof runs)[number], { status, packs, limit }),

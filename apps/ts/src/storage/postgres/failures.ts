@@ -65,6 +65,9 @@ export function translate(error: unknown): unknown {
   if (code === "54000" || code === "22001" || code === "54023") {
     return new RuntimeError("too_large", "The value is larger than the database can store", { cause: error });
   }
+  if (code === "22003") {
+    return new RuntimeError("invalid", "The request holds a number that is out of range", { cause: error });
+  }
   // NUL, or half a surrogate pair, in a text.
   if (code === "22021" || code === "22P05" || code === "22P02") {
     return new RuntimeError("invalid", "The request holds a character that cannot be stored", { cause: error });

@@ -1,5 +1,5 @@
-import { RuntimeError } from "#core/errors";
 import type { JsonObject } from "#schemas/common";
+import { asNumber, BLANK, DECIMAL, isOperators, MOST_DIGITS, unknownOperator } from "../common/store-filters.ts";
 import { jsonb, type Where } from "./conditions.ts";
 
 const COMPARISONS: Record<string, string> = { $gt: ">", $gte: ">=", $lt: "<", $lte: "<=" };
@@ -19,12 +19,7 @@ function compare(where: Where, found: string, by: { operator: string; operand: u
   else if (operator === "$ne") where.and(jsonb(operand), (p) => `${found} is distinct from ${p}::jsonb`);
   else {
     const sign = Object.hasOwn(COMPARISONS, operator) ? COMPARISONS[operator] : undefined;
-    if (sign === undefined) {
-      throw new RuntimeError(
-        "invalid",
-        `Unknown filter operator ${operator}; known are $eq, $ne, $gt, $gte, $lt, $lte`,
-      );
-    }
+    if (sign === undefined) throw unknownOperator(operator);
     where.also(ordered(where, found, { sign, operand }));
   }
 }
@@ -32,33 +27,24 @@ function compare(where: Where, found: string, by: { operator: string; operand: u
 /** Two texts by code points, anything else as numbers; false where the two have no common order. */
 function ordered(where: Where, found: string, by: { sign: string; operand: unknown }): string {
   const { sign, operand } = by;
-  const number = typeof operand === "object" ? Number.NaN : Number(operand);
+  const number = asNumber(operand);
   // Every parameter has to occur in the statement, so a comparison with what is no number names the value too.
   const numbers = Number.isNaN(number)
     ? `(false and ${found} is null)`
-    : `${asNumber(found)} ${sign} ${where.add(number)}::float8`;
+    : `${numberIn(found)} ${sign} ${where.add(number)}::float8`;
   if (typeof operand !== "string") return `coalesce(${numbers}, false)`;
   const texts = `(${found} #>> '{}') collate "C" ${sign} ${where.add(plain(operand))}::text`;
   return `coalesce(case when jsonb_typeof(${found}) = 'string' then ${texts} else ${numbers} end, false)`;
 }
 
-/** Null where it is no number. Texts count as the number they write, empty ones as 0. */
-function asNumber(found: string): string {
+/** `asNumber` of what was found; null where it is none. */
+function numberIn(found: string): string {
   const text = `(${found} #>> '{}')`;
   return (
     `(case jsonb_typeof(${found}) when 'number' then ${text}::float8 ` +
     `when 'boolean' then (case ${text} when 'true' then 1 else 0 end)::float8 ` +
-    String.raw`when 'string' then (case when ${text} ~ '^\s*$' then 0 when length(${text}) < 60 and ${text} ~ '^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?\s*$' ` +
-    `then ${text}::float8 end) end)`
-  );
-}
-
-function isOperators(wanted: unknown): wanted is JsonObject {
-  return (
-    typeof wanted === "object" &&
-    wanted !== null &&
-    !Array.isArray(wanted) &&
-    Object.keys(wanted).some((key) => key.startsWith("$"))
+    `when 'string' then (case when length(${text}) > ${MOST_DIGITS} then null when ${text} ~ '${BLANK}' then 0 ` +
+    `when ${text} ~ '${DECIMAL}' then ${text}::float8 end) end)`
   );
 }
 

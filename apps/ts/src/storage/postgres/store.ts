@@ -1,23 +1,32 @@
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
-import type { StoreItem, StoreRepository } from "#core/store/repository";
-import type { JsonObject } from "#schemas/common";
-import { passes } from "../common/json-filters.ts";
-import { iso, parseObject } from "../common/run-rows.ts";
+import type { StoreRepository } from "#core/store/repository";
+import {
+  admitted,
+  endOfRange,
+  type ItemRow,
+  keyOf,
+  literalHead,
+  pathOf,
+  toItem,
+  WORTH_MS,
+  WORTH_SHARE,
+} from "../common/store-items.ts";
 import { asJsonb, NOW, required, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
 import { addFilter } from "./store-filters.ts";
 
-interface Row {
-  namespace: string;
-  key: string;
-  created_at: number;
-  updated_at: number;
-  value: string;
+interface Row extends ItemRow {
+  /** Whether a refresh lets it live enough longer to be worth a write. */
+  due: boolean;
 }
 
-const COLUMNS = "i.namespace, i.key, i.created_at, i.updated_at, i.value";
+const TTL_MS = "round(i.ttl_minutes * 60000)::bigint";
+const DUE =
+  `coalesce(${NOW} + ${TTL_MS} - i.expires_at >= ` +
+  `least(${WORTH_MS}, i.ttl_minutes * 60000 * ${WORTH_SHARE}), false)`;
+const COLUMNS = `i.namespace, i.key, i.created_at, i.updated_at, i.value, ${DUE} as due`;
 const LIVE = `(i.expires_at is null or i.expires_at > ${NOW})`;
 const VALUE = asJsonb("i.value");
 const LABELS = "string_to_array(left(i.namespace, -1), '.')";
@@ -54,6 +63,15 @@ const PUT_FENCED = putText(true);
 
 const GET = `select ${COLUMNS} from fractal.store_items i where i.tenant = $1 and i.owner = $2 and i.namespace = $3 and i.key = $4 and ${LIVE}`;
 
+/** $3 and $4: the items. One that somebody is writing is left alone: it lives longer by that, or is gone. */
+const REFRESH = `
+with due as (
+  select i.tenant, i.owner, i.namespace, i.key from fractal.store_items i
+  join unnest($3::text[], $4::text[]) as q (namespace, key) using (namespace, key)
+  where i.tenant = $1 and i.owner = $2 and ${LIVE} and ${DUE} for update of i skip locked)
+update fractal.store_items i set expires_at = ${NOW} + ${TTL_MS} from due
+where (i.tenant, i.owner, i.namespace, i.key) = (due.tenant, due.owner, due.namespace, due.key)`;
+
 const REMOVE =
   "delete from fractal.store_items i where i.tenant = $1 and i.owner = $2 and i.namespace = $3 and i.key = $4 and " +
   `${LIVE} and ${documentOf(VALUE)} @> $5::jsonb`;
@@ -61,7 +79,7 @@ const REMOVE_FENCED = `with ${fenceOf(6)}, gone as (${REMOVE} and exists (select
 
 /** $3: path of the literal labels before the first "*"; $4 and $5: labels or "*"; $6: depth or null. */
 const namespacesText = (below: string) => `
-select distinct labels[1:coalesce($6::integer, cardinality(labels))] collate "C" as labels from (
+select distinct labels[1:least($6::bigint, cardinality(labels))::integer] collate "C" as labels from (
   select ${LABELS} as labels from (
     select distinct i.namespace from fractal.store_items i where i.tenant = $1 and i.owner = $2 and ${LIVE} and ${below}) i) n
 where cardinality(labels) >= greatest(cardinality($4::text[]), cardinality($5::text[]))
@@ -74,6 +92,13 @@ const NAMESPACES = namespacesText("$3::text = ''");
 const NAMESPACES_BELOW = namespacesText("i.namespace >= $3 and i.namespace < left($3, -1) || '/'");
 
 export function postgresStore(database: Database): StoreRepository {
+  async function refresh(scope: AuthScope, rows: readonly Row[]): Promise<void> {
+    const due = rows.filter((row) => row.due);
+    if (due.length === 0) return;
+    const places = [due.map(({ namespace }) => namespace), due.map(({ key }) => key)];
+    await database.rows(REFRESH, [scope.tenant, scope.owner, ...places]);
+  }
+
   return {
     put: async (scope, item, fence) => {
       if (item.namespace.length === 0) throw new RuntimeError("bad_request", "Namespace cannot be empty");
@@ -89,10 +114,12 @@ export function postgresStore(database: Database): StoreRepository {
       }
     },
 
-    get: async (scope, namespace, key) => {
+    get: async (scope, { namespace, key, refresh: asked }) => {
       const row = await database.row<Row>(GET, [scope.tenant, scope.owner, pathOf(namespace), keyOf(key)]);
       const item = row && toItem(row);
-      return item !== undefined && admitted(scope, item) ? item : undefined;
+      if (item === undefined || !admitted(scope, item)) return undefined;
+      if (asked === true) await refresh(scope, [row as Row]);
+      return item;
     },
 
     remove: async (scope, { namespace, key }, fence) => {
@@ -108,8 +135,7 @@ export function postgresStore(database: Database): StoreRepository {
       const where = new Where(["i.tenant = $1", "i.owner = $2", LIVE], [scope.tenant, scope.owner]);
       if (query.namespace_prefix.length > 0) {
         const path = pathOf(query.namespace_prefix);
-        // "/" follows "." in code order, so the range is exactly the texts that begin with the path.
-        where.and(path, (p) => `i.namespace >= ${p}`).and(`${path.slice(0, -1)}/`, (p) => `i.namespace < ${p}`);
+        where.and(path, (p) => `i.namespace >= ${p}`).and(endOfRange(path), (p) => `i.namespace < ${p}`);
       }
       where.and(scope.filters && required(scope.filters), (p) => `${documentOf("d.value")} @> ${p}::jsonb`);
       addFilter(where, "d.value", query.filter);
@@ -119,7 +145,9 @@ export function postgresStore(database: Database): StoreRepository {
       const text =
         `select ${COLUMNS} from fractal.store_items i${parsed} where ${where.text} order by i.updated_at desc, i.seq desc ` +
         `limit ${where.add(query.limit)} offset ${where.add(query.offset)}`;
-      return (await database.rows<Row>(text, where.params, { built: true })).map(toItem);
+      const rows = await database.rows<Row>(text, where.params, { built: true });
+      if (query.refresh === true) await refresh(scope, rows);
+      return rows.map(toItem);
     },
 
     namespaces: async (scope, query) => {
@@ -142,43 +170,4 @@ export function postgresStore(database: Database): StoreRepository {
 
 function fenceParams(fence: Fence): unknown[] {
   return [uuid(fence.threadId), uuid(fence.runId), fence.epoch];
-}
-
-/** Labels, each followed by a dot: a dot cannot occur in a label, and the end makes prefixes whole labels. */
-function pathOf(labels: string[]): string {
-  for (const label of labels) {
-    if (label === "" || label.includes(".") || label.includes("\0")) {
-      throw new RuntimeError(
-        "invalid",
-        `Namespace labels cannot be empty or contain periods or NUL. Received: ${labels.join(".")}`,
-      );
-    }
-  }
-  return labels.map((label) => `${label}.`).join("");
-}
-
-function keyOf(key: string): string {
-  if (key.includes("\0")) throw new RuntimeError("invalid", "The key of an item cannot contain NUL");
-  return key;
-}
-
-function literalHead(prefix: string[]): string[] {
-  const wild = prefix.indexOf("*");
-  return wild < 0 ? prefix : prefix.slice(0, wild);
-}
-
-function admitted(scope: AuthScope, item: { namespace: string[]; key: string; value: JsonObject }): boolean {
-  return (
-    scope.filters === undefined || passes(scope.filters, { ...item.value, namespace: item.namespace, key: item.key })
-  );
-}
-
-function toItem(row: Row): StoreItem {
-  return {
-    namespace: row.namespace.split(".").slice(0, -1),
-    key: row.key,
-    value: parseObject(row.value),
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-  };
 }

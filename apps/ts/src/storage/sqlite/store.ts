@@ -1,25 +1,33 @@
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
-import type { StoreItem, StoreQuery, StoreRepository } from "#core/store/repository";
-import type { JsonObject } from "#schemas/common";
-import { passes } from "../common/json-filters.ts";
-import { iso, parseObject } from "../common/run-rows.ts";
+import type { StoreQuery, StoreRepository } from "#core/store/repository";
+import { parseObject } from "../common/run-rows.ts";
+import {
+  admitted,
+  endOfRange,
+  type ItemRow,
+  keyOf,
+  labelsOf,
+  literalHead,
+  pathOf,
+  toItem,
+  WORTH_MS,
+  WORTH_SHARE,
+} from "../common/store-items.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { isHolder } from "./lane-state.ts";
 import { pageOf } from "./pages.ts";
+import { compareTexts, satisfies } from "./store-filters.ts";
 
-interface Row {
+interface Row extends ItemRow {
   id: number;
-  namespace: string;
-  key: string;
-  created_at: number;
-  updated_at: number;
-  value: string;
+  ttl_minutes: number | null;
+  expires_at: number | null;
 }
 
-const COLUMNS = "id, namespace, key, created_at, updated_at, value";
+const COLUMNS = "id, namespace, key, ttl_minutes, expires_at, created_at, updated_at, value";
 
 export function sqliteStore(connection: Connection): StoreRepository {
   /** The item if it is there, not expired, and within the conditions of the caller's auth handler. */
@@ -29,8 +37,22 @@ export function sqliteStore(connection: Connection): StoreRepository {
         `select ${COLUMNS} from store_items where tenant = ? and owner = ? and namespace = ? and key = ? ` +
           "and (expires_at is null or expires_at > ?)",
       )
-      .get<Row>(scope.tenant, scope.owner, pathOf(namespace), key, connection.now());
+      .get<Row>(scope.tenant, scope.owner, pathOf(namespace), keyOf(key), connection.now());
     return row !== undefined && admitted(scope, toItem(row)) ? row : undefined;
+  }
+
+  /** The time to live of these items begins anew, of those that nobody has put or removed meanwhile. */
+  async function refresh(rows: readonly Row[]): Promise<void> {
+    const now = connection.now();
+    const due = rows.filter((row) => isDue(row, now));
+    if (due.length === 0) return;
+    await connection.write(() => {
+      for (const { id, ttl_minutes, expires_at } of due) {
+        connection
+          .sql("update store_items set expires_at = ? where id = ? and expires_at = ?")
+          .run(expiry(now, ttl_minutes), id, expires_at);
+      }
+    });
   }
 
   /** What a run puts after it has lost its lane is refused. */
@@ -45,11 +67,9 @@ export function sqliteStore(connection: Connection): StoreRepository {
         mustHold(fence);
         if (item.namespace.length === 0) throw new RuntimeError("bad_request", "Namespace cannot be empty");
         const now = connection.now();
-        const at = iso(now);
-        if (!admitted(scope, { ...item, created_at: at, updated_at: at })) {
+        if (!admitted(scope, item)) {
           throw new RuntimeError("forbidden", `Not allowed to write ${item.namespace.join(".")}/${item.key}`);
         }
-        const expiresAt = item.ttl === null ? null : now + Math.round(item.ttl * 60_000);
         connection
           .sql(
             "insert into store_items (tenant, owner, namespace, key, ttl_minutes, expires_at, created_at, updated_at, value) " +
@@ -62,20 +82,21 @@ export function sqliteStore(connection: Connection): StoreRepository {
             scope.tenant,
             scope.owner,
             pathOf(item.namespace),
-            item.key,
+            keyOf(item.key),
             item.ttl,
-            expiresAt,
+            expiry(now, item.ttl),
             now,
             now,
             JSON.stringify(item.value),
           );
       }),
 
-    get: async (scope, namespace, key) =>
-      connection.read(() => {
-        const row = seen(scope, namespace, key);
-        return row && toItem(row);
-      }),
+    get: async (scope, item) => {
+      const row = await connection.read(() => seen(scope, item.namespace, item.key));
+      if (row === undefined) return undefined;
+      if (item.refresh === true) await refresh([row]);
+      return toItem(row);
+    },
 
     remove: async (scope, item, fence) =>
       connection.write(() => {
@@ -84,7 +105,11 @@ export function sqliteStore(connection: Connection): StoreRepository {
         if (row !== undefined) connection.sql("delete from store_items where id = ?").run(row.id);
       }),
 
-    search: async (scope, query) => connection.read(() => searchItems(connection, scope, query)),
+    search: async (scope, query) => {
+      const rows = await connection.read(() => searchItems(connection, scope, query));
+      if (query.refresh === true) await refresh(rows);
+      return rows.map(toItem);
+    },
 
     namespaces: async (scope, query) =>
       connection.read(() => {
@@ -102,7 +127,7 @@ export function sqliteStore(connection: Connection): StoreRepository {
   };
 }
 
-function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery): StoreItem[] {
+function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery): Row[] {
   const { filter } = query;
   const exact = filter !== undefined || scope.filters !== undefined;
   const page = pageOf<Row>(
@@ -116,7 +141,7 @@ function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery
     query,
   );
   const load = connection.sql(`select ${COLUMNS} from store_items where id = ?`);
-  return page.items.map((id) => toItem(load.get<Row>(id) as Row));
+  return page.items.map((id) => load.get<Row>(id) as Row);
 }
 
 /** Items of the scope under a literal prefix of labels that have not expired. */
@@ -127,33 +152,22 @@ function below(connection: Connection, scope: AuthScope, prefix: string[]): Cond
   };
   if (prefix.length > 0) {
     const path = pathOf(prefix);
-    // "/" follows "." in code order, so the range is exactly the texts that begin with the path.
     where.sql.push("namespace >= ?", "namespace < ?");
-    where.params.push(path, `${path.slice(0, -1)}/`);
+    where.params.push(path, endOfRange(path));
   }
   return where;
 }
 
-/** Labels, each followed by a dot: a dot cannot occur in a label, and the end makes prefixes whole labels. */
-function pathOf(labels: string[]): string {
-  for (const label of labels) {
-    if (label === "" || label.includes(".")) {
-      throw new RuntimeError(
-        "invalid",
-        `Namespace labels cannot be empty or contain periods. Received: ${labels.join(".")}`,
-      );
-    }
-  }
-  return labels.map((label) => `${label}.`).join("");
+/** When an item is gone that lives for so long from now on. */
+function expiry(now: number, minutes: number | null): number | null {
+  return minutes === null ? null : now + Math.round(minutes * 60_000);
 }
 
-function labelsOf(path: string): string[] {
-  return path.split(".").slice(0, -1);
-}
-
-function literalHead(prefix: string[]): string[] {
-  const wild = prefix.indexOf("*");
-  return wild < 0 ? prefix : prefix.slice(0, wild);
+/** Whether a refresh lets an item live enough longer to be worth a write. */
+function isDue(row: Row, now: number): boolean {
+  const until = expiry(now, row.ttl_minutes);
+  if (until === null || row.expires_at === null || row.expires_at <= now) return false;
+  return until - row.expires_at >= Math.min(WORTH_MS, (row.ttl_minutes as number) * 60_000 * WORTH_SHARE);
 }
 
 function startsWith(labels: string[], prefix: string[]): boolean {
@@ -167,84 +181,8 @@ function endsWith(labels: string[], suffix: string[]): boolean {
 
 function byLabels(a: string[], b: string[]): number {
   for (let i = 0; i < Math.min(a.length, b.length); i++) {
-    const [left, right] = [a[i] as string, b[i] as string];
-    if (left !== right) return left < right ? -1 : 1;
+    const order = compareTexts(a[i] as string, b[i] as string);
+    if (order !== 0) return order;
   }
   return a.length - b.length;
-}
-
-/** The auth handler's conditions, over the item's value with its namespace and key. */
-function admitted(scope: AuthScope, item: StoreItem): boolean {
-  return (
-    scope.filters === undefined || passes(scope.filters, { ...item.value, namespace: item.namespace, key: item.key })
-  );
-}
-
-/** LangGraph's comparison per key: the value itself, or an object of operators. */
-function satisfies(value: JsonObject, filter: JsonObject | undefined): boolean {
-  return Object.entries(filter ?? {}).every(([key, wanted]) => {
-    const found = Object.hasOwn(value, key) ? value[key] : undefined;
-    if (!isOperators(wanted)) return equal(found, wanted);
-    return Object.entries(wanted).every(([operator, operand]) => compare(operator, found, operand));
-  });
-}
-
-function isOperators(wanted: unknown): wanted is JsonObject {
-  return (
-    typeof wanted === "object" &&
-    wanted !== null &&
-    !Array.isArray(wanted) &&
-    Object.keys(wanted).some((key) => key.startsWith("$"))
-  );
-}
-
-function compare(operator: string, found: unknown, operand: unknown): boolean {
-  switch (operator) {
-    case "$eq":
-      return equal(found, operand);
-    case "$ne":
-      return !equal(found, operand);
-    case "$gt":
-      return order(found, operand) > 0;
-    case "$gte":
-      return order(found, operand) >= 0;
-    case "$lt":
-      return order(found, operand) < 0;
-    case "$lte":
-      return order(found, operand) <= 0;
-    default:
-      throw new RuntimeError(
-        "invalid",
-        `Unknown filter operator ${operator}; known are $eq, $ne, $gt, $gte, $lt, $lte`,
-      );
-  }
-}
-
-/** NaN, which no comparison accepts, where the two have no common order. */
-function order(a: unknown, b: unknown): number {
-  if (typeof a === "string" && typeof b === "string") return a < b ? -1 : a > b ? 1 : 0;
-  if (a === null || a === undefined || b === null || b === undefined) return Number.NaN;
-  return Number(a) - Number(b);
-}
-
-function equal(a: unknown, b: unknown): boolean {
-  return a === b || (typeof a === "object" && typeof b === "object" && a !== null && canonical(a) === canonical(b));
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === "object" && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
-}
-
-function toItem(row: Row): StoreItem {
-  return {
-    namespace: labelsOf(row.namespace),
-    key: row.key,
-    value: parseObject(row.value),
-    created_at: iso(row.created_at),
-    updated_at: iso(row.updated_at),
-  };
 }
