@@ -120,6 +120,8 @@ describe("langgraph.json", () => {
     expect((await load(document, { CORS_CONFIG: '{"max_age":9}' })).cors).toEqual({ max_age: 9 });
     const http = await load(document, { LANGGRAPH_HTTP: '{"disable_store":true}' });
     expect([[...http.disabled], http.cors]).toEqual([["store"], undefined]);
+    const LANGGRAPH_CHECKPOINTER = '{"ttl":{"default_ttl":7}}';
+    expect((await load(document, { LANGGRAPH_CHECKPOINTER })).threadTtl).toEqual({ strategy: "delete", minutes: 7 });
     expect(await problems(document, { CORS_CONFIG: '{"max_age":"x"}' })).toEqual([
       "CORS_CONFIG.max_age is wrong: Invalid input: expected number, received string",
     ]);
