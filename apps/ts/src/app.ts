@@ -79,7 +79,7 @@ function partOf(path: string): string {
 
 function routers(services: Services, options: AppOptions): Router[] {
   return [
-    systemRoutes(services),
+    systemRoutes({ ...services, disabled: options.disabled }),
     ...(services.metrics === undefined ? [] : [metricsRoutes(services.metrics)]),
     pageRoutes(services.facts),
     docsRoutes(),
