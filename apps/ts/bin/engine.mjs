@@ -1,8 +1,9 @@
 // Which program runs the server: Bun (ours, from npm) where it runs, else a Node that is new enough.
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import * as util from "node:util";
 
 // node:sqlite without a flag.
 const NODE_FLOOR = [22, 13];
@@ -11,14 +12,29 @@ const NODE_TYPES = [22, 18];
 const BUN_FLOOR = [1, 4];
 
 /**
- * @param {{ fromSource: boolean, env: Record<string, string | undefined> }} options FRACTAL_ENGINE=bun|node decides; otherwise
+ * Settings that are needed before there is an engine to read the configuration: as there, the environment is over .env, and
+ * an empty value is not set. @returns {(name: string) => string | undefined}
+ */
+export function launchSettings(environment) {
+  let text = "";
+  try {
+    text = readFileSync(".env", "utf8").replace(/^\uFEFF/, "");
+  } catch {
+    // No such file, or not readable: the server says so if it matters.
+  }
+  const file = util.parseEnv?.(text) ?? {};
+  return (name) => [environment[name], file[name]].map((value) => value?.trim()).find((value) => value);
+}
+
+/**
+ * @param {{ fromSource: boolean, wanted: string | undefined }} options `wanted`: FRACTAL_ENGINE=bun|node decides; otherwise
  *   a Bun that already runs this file, the Bun of our dependency, then this Node.
  * @returns {{ command?: string, args?: string[], inProcess?: boolean, problem?: string }} `inProcess`: this very process would do.
  */
-export function chooseEngine({ fromSource, env }) {
-  const wanted = env.FRACTAL_ENGINE || undefined;
+export function chooseEngine({ fromSource, wanted: asked }) {
+  const wanted = asked?.toLowerCase();
   if (wanted !== undefined && wanted !== "bun" && wanted !== "node") {
-    return { problem: `FRACTAL_ENGINE is "${wanted}"; it can be "bun" or "node".` };
+    return { problem: `FRACTAL_ENGINE is "${asked}"; it can be "bun" or "node".` };
   }
   const running = process.versions.bun;
   if (wanted !== "node") {

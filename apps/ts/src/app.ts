@@ -80,7 +80,7 @@ function partOf(path: string): string {
 
 function routers(services: Services, options: AppOptions): Router[] {
   return [
-    systemRoutes(services),
+    systemRoutes({ ...services, disabled: options.disabled }),
     ...(services.metrics === undefined ? [] : [metricsRoutes(services.metrics)]),
     pageRoutes(services.facts),
     docsRoutes(),

@@ -11,6 +11,7 @@ import { refusedVariables } from "./config/refused.ts";
 import { readSeeds } from "./config/seeds.ts";
 import { parseSettings, SETTINGS, type SettingValues } from "./config/settings.ts";
 import { readSources } from "./config/sources.ts";
+import { unheardVariables } from "./config/unheard.ts";
 
 /** Everything the server is told from outside, checked. Frozen; made once at start and handed to what needs it. */
 export interface Config {
@@ -104,8 +105,6 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|::1|\[::1\])$/i;
 const SECRET_NAME = /(KEY|SECRET|TOKEN|PASSWORD|PASSWD|DSN|CREDENTIALS?)$/i;
 /** Shorter values would blank out ordinary words in the log. */
 const SECRET_LENGTH = 8;
-/** Variables between the parts of the command line, and of the tests: not settings, not mistakes either. */
-const INTERNAL = /^FRACTAL_(SUPERVISED|LAST_PORT|INTERNAL_.*|TEST_.*)$/;
 
 /**
  * @param given.env The process's environment; values of the command line go in here under the variable's name.
@@ -139,7 +138,12 @@ export function loadConfig(given: {
     environment: sources.environment,
     fileEnvironment: sources.fromFiles,
     seeds: seeds.seeds,
-    warnings: [...sources.warnings, ...project.warnings, ...warningsOf(values, sources.environment)],
+    warnings: [
+      ...sources.warnings,
+      ...project.warnings,
+      ...unheardVariables(sources.environment, processes.settings),
+      ...openAddress(values.HOST),
+    ],
   });
 }
 
@@ -184,16 +188,9 @@ function secretsOf(environment: Readonly<Record<string, string>>): string[] {
   return [...new Set([...values, ...passwords].filter((value) => value.length >= SECRET_LENGTH))];
 }
 
-function warningsOf(values: SettingValues, environment: Readonly<Record<string, string>>): string[] {
-  const warnings = Object.keys(environment)
-    .filter((name) => name.startsWith("FRACTAL_") && !Object.hasOwn(SETTINGS, name) && !INTERNAL.test(name))
-    .map((name) => `${name} is not a setting of this server; it is ignored`);
-  if (!LOOPBACK.test(values.HOST)) {
-    warnings.push(
-      `HOST is ${values.HOST}: whoever reaches this address can use the server, there is no authentication yet`,
-    );
-  }
-  return warnings;
+function openAddress(host: string): string[] {
+  if (LOOPBACK.test(host)) return [];
+  return [`HOST is ${host}: whoever reaches this address can use the server, there is no authentication yet`];
 }
 
 function freeze(config: Config): Config {

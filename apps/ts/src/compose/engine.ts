@@ -25,6 +25,7 @@ import { stateRoutes } from "#routes/state";
 import { statelessRunRoutes } from "#routes/stateless-runs";
 import type { Readiness } from "#routes/system";
 import { Unread } from "#routes/unread";
+import { servesShipped } from "./graphs.ts";
 import { createMetrics } from "./metrics.ts";
 import type { OpenedStorage } from "./storage.ts";
 
@@ -177,7 +178,7 @@ function describe({ config, version }: EngineDeps): Facts {
     runtime: engineName().toLowerCase(),
     langgraphVersion: langgraphVersion(),
     build: { commit: config.buildCommit, date: config.buildDate ?? null },
-    model: { name: model.problem === undefined ? model.name : null, fake: model.fake },
+    model: { name: model.problem === undefined ? model.name : null, fake: model.fake, used: servesShipped(config) },
     capabilities: { crons: false, mcp: false, a2a: false, metrics: true, tracing: false },
     streamNamespaces: true,
     revision: config.revision ?? null,

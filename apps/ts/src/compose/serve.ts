@@ -15,13 +15,13 @@ import { watchFaults } from "./faults.ts";
 import { servesShipped } from "./graphs.ts";
 import type { Host } from "./host.ts";
 import { watchProject } from "./reload.ts";
-import { Server } from "./server.ts";
+import { AFTER_DRAIN_MS, Server } from "./server.ts";
 import { type StopReason, StopRequests } from "./stop-requests.ts";
 
 /** In development nobody waits for minutes: what has not yielded by then is handed back and goes on after the restart. */
 const DEV_GRACE_MS = 10_000;
-/** After an uncaught exception the state of the process is unknown: little time for what is under way. */
-const FATAL_GRACE_MS = 5_000;
+/** After an uncaught exception the state of the process is unknown: little time for what is under way, 5 s in all. */
+const FATAL_GRACE_MS = 3_000;
 
 /** Serves until it is told to stop. @returns The exit code. */
 export async function serveCommand(request: ServeRequest, host: Host): Promise<number> {
@@ -44,7 +44,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
     currentRun,
     stop: (reason) => stop.request(reason),
   });
-  const lifecycle = new Lifecycle({ graceMs: graceOf(request, config), logger });
+  const lifecycle = new Lifecycle({ graceMs: graceOf(request, config) + AFTER_DRAIN_MS, logger });
   // Before anything is read for good: a file that is saved while the server starts makes it start again.
   const watcher = watch({ request, config, host, logger, stop });
   const server = new Server({ config, host, logger });
@@ -118,9 +118,9 @@ async function finish(
   if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
   const stopped =
     reason.kind === "fatal"
-      ? lifecycle.stop(FATAL_GRACE_MS)
+      ? lifecycle.stop(FATAL_GRACE_MS + AFTER_DRAIN_MS)
       : reason.kind === "reload"
-        ? lifecycle.stop(DEV_GRACE_MS)
+        ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
         : lifecycle.stop();
   const slow = setTimeout(() => {
     if (reason.kind === "signal" && host.terminal.interactive)
@@ -176,6 +176,7 @@ function createServerLogger(config: Config, { terminal, supervision }: Host): Lo
   return config.workers > 1 ? logger.child({ worker: supervision.worker }) : logger;
 }
 
+/** How long runs may take to yield. */
 function graceOf({ mode }: ServeRequest, config: Config): number {
   const graceMs = config.shutdownGraceSeconds * 1_000;
   return mode === "dev" ? Math.min(graceMs, DEV_GRACE_MS) : graceMs;

@@ -13,8 +13,8 @@ import { Readiness } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
 import { type OpenedStorage, openStorage } from "./storage.ts";
 
-/** Of the time that a stop has, this much is kept for what comes after the drain. */
-const AFTER_DRAIN_MS = 2_000;
+/** What comes after the drain has this much time of its own: runs are handed back, last answers sent, the storage closed. */
+export const AFTER_DRAIN_MS = 2_000;
 /** Routes whose answer may take longer than an idle connection lives: they stream, or wait for a run. */
 const MAY_BE_SILENT = /\/(?:stream|wait|join|cancel)(?:\?|$)/;
 /** Requests that still wait after the drain have nothing more to come. */

@@ -19,14 +19,15 @@ const Cors = z.looseObject({
 });
 export type CorsConfig = Readonly<Pick<z.infer<typeof Cors>, keyof typeof Cors.shape>>;
 
-const Graph = z.union([
-  z.string().min(1),
+/** "./file.ts:export" is short for an object with that path. */
+const Graph = z.preprocess(
+  (entry) => (typeof entry === "string" ? { path: entry } : entry),
   z.looseObject({
     path: z.string().min(1),
     description: z.string().optional(),
     isolation: z.enum(["assistant", "thread"]).optional(),
   }),
-]);
+);
 
 /** A timer fires at once beyond 2^31 ms, which is 24.8 days. */
 const MAX_SWEEP = 24 * 24 * 60;
@@ -93,9 +94,7 @@ export function readDocument(source: DocumentSource): {
 } {
   const { document, where } = source;
   const parsed = Document.safeParse(document);
-  const problems = parsed.success
-    ? []
-    : parsed.error.issues.map((issue) => `${where(issue.path.join("."))} ${explain(issue)}`);
+  const problems = parsed.success ? [] : parsed.error.issues.map((issue) => explain(issue, source));
   problems.push(...refusedKeys(document, where));
   if (!parsed.success) return { settings: undefined, problems, warnings: [] };
   const { graphs, http, store, checkpointer } = parsed.data;
@@ -120,8 +119,7 @@ export function readDocument(source: DocumentSource): {
 }
 
 /** "./file.ts:export"; without an export it is the default one. The colon of a Windows drive is no separator. */
-function graphSpec(id: string, graph: z.infer<typeof Graph>, baseDir: string): GraphSpec {
-  const entry = typeof graph === "string" ? { path: graph } : graph;
+function graphSpec(id: string, entry: z.infer<typeof Graph>, baseDir: string): GraphSpec {
   const colon = entry.path.lastIndexOf(":");
   const [file, exportName] = colon > 1 ? [entry.path.slice(0, colon), entry.path.slice(colon + 1)] : [entry.path, ""];
   return {
@@ -140,7 +138,7 @@ function warningsOf(document: z.infer<typeof Document>, where: (path: string) =>
     ...strange(document.http ?? {}, HTTP, "http.").filter((path) => !(path in WITHOUT_EFFECT)),
     ...strange(document.http?.cors ?? {}, new Set(Object.keys(Cors.shape)), "http.cors."),
     ...Object.entries(document.graphs).flatMap(([id, graph]) =>
-      typeof graph === "string" ? [] : strange(graph, new Set(["path", "description", "isolation"]), `graphs.${id}.`),
+      strange(graph, new Set(["path", "description", "isolation"]), `graphs.${id}.`),
     ),
   ];
   const silent = Object.entries(WITHOUT_EFFECT).filter(([path]) => at(document, path) !== undefined);
@@ -163,14 +161,17 @@ function at(document: unknown, path: string): unknown {
     );
 }
 
-/** zod's own texts speak to programmers. */
-function explain(issue: z.core.$ZodIssue): string {
-  if (issue.path.at(-1) === "graphs" && issue.code === "invalid_type" && issue.input === undefined) {
-    return 'is missing: {"graphs": {"agent": "./src/agent.ts:graph"}}';
+/** zod's own texts speak to programmers. @returns A sentence that starts with the key. */
+function explain(issue: z.core.$ZodIssue, { document, where }: DocumentSource): string {
+  const [top, id, key] = issue.path;
+  if (top === "graphs" && id === undefined) {
+    const is = document.graphs === undefined ? "is missing" : "must be a map from ids to files";
+    return `${where("graphs")} ${is}: {"graphs": {"agent": "./src/agent.ts:graph"}}`;
   }
-  if (issue.code === "invalid_union")
-    return 'must be "./file.ts:export" or {"path": "./file.ts:export", "description": "..."}';
-  return `is wrong: ${issue.message}`;
+  if (top === "graphs" && issue.code !== "invalid_key" && (key === undefined || key === "path")) {
+    return `${where(`graphs.${String(id)}`)} must be "./file.ts:export" or {"path": "./file.ts:export", "description": "..."}`;
+  }
+  return `${where(issue.path.join("."))} is wrong: ${issue.message}`;
 }
 
 function isRegex(pattern: string): boolean {

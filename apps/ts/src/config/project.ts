@@ -8,7 +8,10 @@ const STAND_INS = [
   ["LANGSERVE_GRAPHS", "graphs"],
   ["LANGGRAPH_STORE", "store"],
   ["LANGGRAPH_HTTP", "http"],
+  ["LANGGRAPH_CHECKPOINTER", "checkpointer"],
   ["LANGGRAPH_AUTH", "auth"],
+  ["LANGGRAPH_ENCRYPTION", "encryption"],
+  ["LANGGRAPH_WEBHOOKS", "webhooks"],
   ["LANGGRAPH_UI", "ui"],
   ["CORS_CONFIG", "http.cors"],
 ] as const;

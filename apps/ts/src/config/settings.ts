@@ -76,6 +76,15 @@ export const SETTINGS = {
   LANGGRAPH_STORE: json({ section: GRAPHS, description: "`store` of langgraph.json; wins over it." }),
   LANGGRAPH_HTTP: json({ section: GRAPHS, description: "`http` of langgraph.json; wins over it." }),
   LANGGRAPH_AUTH: json({ section: GRAPHS, description: "`auth` of langgraph.json; refused until it is implemented." }),
+  LANGGRAPH_CHECKPOINTER: json({ section: GRAPHS, description: "`checkpointer` of langgraph.json; wins over it." }),
+  LANGGRAPH_ENCRYPTION: json({
+    section: GRAPHS,
+    description: "`encryption` of langgraph.json; refused until it is implemented.",
+  }),
+  LANGGRAPH_WEBHOOKS: json({
+    section: GRAPHS,
+    description: "`webhooks` of langgraph.json; refused until it is implemented.",
+  }),
   LANGGRAPH_UI: json({ section: GRAPHS, description: "`ui` of langgraph.json; refused until it is implemented." }),
   CHECKPOINT_ISOLATION: choice(
     {
@@ -208,7 +217,7 @@ export const SETTINGS = {
   FRACTAL_MAIN_STALL_SECONDS: number(
     {
       section: DATABASE,
-      description: "How long user code may block a process before it is given up, in seconds.",
+      description: "How long user code may block a process before it is given up, in seconds; with PostgreSQL only.",
       default: "300",
     },
     { min: 5, max: 86_400 },

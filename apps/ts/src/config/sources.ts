@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
+import { malformedLines } from "./env-file.ts";
 
 export interface Sources {
   /** Absolute path of langgraph.json; undefined when there is none. */
@@ -27,16 +28,24 @@ export function readSources(given: {
 }): Sources {
   const problems: string[] = [];
   const warnings: string[] = [];
+  const said = { problems, warnings };
   const configPath = findConfig(given.cwd, given.configPath);
   const document = configPath === undefined ? undefined : readJson(configPath, problems);
   const dotEnv = join(given.cwd, ".env");
-  const named = namedEnvironment(document?.env, { configPath, problems, warnings });
+  const dotEnvValues = readEnvFile(dotEnv, said);
+  const named = namedEnvironment(document?.env, { configPath, dotEnv, said });
   const fromProcess = withoutEmpty(given.env);
-  const fromFiles = { ...named.values, ...readEnvFile(dotEnv, problems) };
+  const fromFiles = { ...named.values, ...dotEnvValues };
+  const environment = { ...fromFiles, ...fromProcess };
+  for (const name of named.expected) {
+    if (!Object.hasOwn(environment, name)) {
+      warnings.push(`${basename(configPath ?? "")}: env lists ${name}, which is not set`);
+    }
+  }
   return {
     configPath,
     document,
-    environment: { ...fromFiles, ...fromProcess },
+    environment,
     fromFiles: Object.fromEntries(Object.entries(fromFiles).filter(([name]) => !(name in fromProcess))),
     envFiles: [...new Set([dotEnv, ...named.files])],
     problems,
@@ -69,34 +78,61 @@ function readJson(path: string, problems: string[]): Record<string, unknown> | u
   return undefined;
 }
 
+/** What is to be told about the sources; filled while they are read. */
+interface Said {
+  problems: string[];
+  warnings: string[];
+}
+
+interface NamedEnvironment {
+  values: Record<string, string>;
+  /** Absolute paths of what was read. */
+  files: string[];
+  /** Names that must be set elsewhere. */
+  expected: string[];
+}
+
+/** `env` of langgraph.json: the path of a file, a map from names to values, or a list of names that must be set. */
 function namedEnvironment(
   env: unknown,
-  given: { configPath: string | undefined; problems: string[]; warnings: string[] },
-): { values: Record<string, string>; files: string[] } {
-  const { configPath, problems, warnings } = given;
-  if (configPath === undefined || env === undefined || env === null || env === "") return { values: {}, files: [] };
+  { configPath, dotEnv, said }: { configPath: string | undefined; dotEnv: string; said: Said },
+): NamedEnvironment {
+  const named: NamedEnvironment = { values: {}, files: [], expected: [] };
+  if (configPath === undefined || env === undefined || env === null || env === "") return named;
   const name = basename(configPath);
   if (typeof env === "string") {
     const file = resolve(dirname(configPath), env);
+    if (file === dotEnv && existsSync(file)) return named;
     // A fresh clone has no .env yet, and its graphs may well do without.
-    if (!existsSync(file)) warnings.push(`${name}: env names ${file}, which does not exist`);
-    return { values: readEnvFile(file, problems), files: [file] };
+    if (!existsSync(file)) said.warnings.push(`${name}: env names ${file}, which does not exist`);
+    named.values = readEnvFile(file, said);
+    named.files = [file];
+  } else if (Array.isArray(env)) {
+    if (env.every((item): item is string => typeof item === "string" && item !== "")) named.expected = env;
+    else said.problems.push(`${name}: env, as a list, must hold names of variables`);
+  } else if (typeof env === "object") {
+    const values: Record<string, string | undefined> = {};
+    for (const [key, value] of Object.entries(env)) {
+      if (["string", "number", "boolean"].includes(typeof value)) values[key] = String(value);
+      else said.problems.push(`${name}: env.${key} must be a string`);
+    }
+    named.values = withoutEmpty(values);
+  } else {
+    said.problems.push(`${name}: env must be the path of a file, a map from names to values or a list of names`);
   }
-  if (typeof env !== "object" || Array.isArray(env)) {
-    problems.push(`${name}: env must be the path of a file or a map from names to values`);
-    return { values: {}, files: [] };
+  if (named.values.FRACTAL_ENGINE !== undefined) {
+    said.warnings.push(
+      `${name}: FRACTAL_ENGINE counts only in the environment and in .env, because the engine reads what env names; it is ignored`,
+    );
   }
-  const values: Record<string, string | undefined> = {};
-  for (const [key, value] of Object.entries(env)) {
-    if (["string", "number", "boolean"].includes(typeof value)) values[key] = String(value);
-    else problems.push(`${name}: env.${key} must be a string`);
-  }
-  return { values: withoutEmpty(values), files: [] };
+  return named;
 }
 
-function readEnvFile(path: string, problems: string[]): Record<string, string> {
+function readEnvFile(path: string, { problems, warnings }: Said): Record<string, string> {
   const text = readText(path, problems);
-  return text === undefined ? {} : withoutEmpty(parseEnv(text));
+  if (text === undefined) return {};
+  warnings.push(...malformedLines(text, basename(path)));
+  return withoutEmpty(parseEnv(text));
 }
 
 /** Undefined when the file is not there; another failure is a problem. */

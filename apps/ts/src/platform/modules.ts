@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { dirname, extname, join } from "node:path";
+import { dirname, extname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
 export type ModuleExports = Readonly<Record<string, unknown>>;
@@ -19,6 +19,14 @@ const loaders = new Map<string, Promise<TypeScriptLoader>>();
  * there is one copy of each. `paths` of the nearest tsconfig.json work on both.
  */
 export async function importUserModule(path: string): Promise<ModuleExports> {
+  try {
+    return await importHere(path);
+  } catch (error) {
+    throw withPlace(error, dirname(path));
+  }
+}
+
+async function importHere(path: string): Promise<ModuleExports> {
   if (process.versions.bun !== undefined || !TYPESCRIPT.has(extname(path))) {
     return (await import(pathToFileURL(path).href)) as ModuleExports;
   }
@@ -53,4 +61,29 @@ function nearestTsconfig(folder: string): string | undefined {
   if (existsSync(candidate)) return candidate;
   const parent = dirname(folder);
   return parent === folder ? undefined : nearestTsconfig(parent);
+}
+
+/** Bun keeps the place of a syntax error beside its message, jiti on a second line: both are to be read in one line. */
+function withPlace(error: unknown, folder: string): unknown {
+  if (error instanceof AggregateError) {
+    const errors = error.errors.map((each) => withPlace(each, folder));
+    return new AggregateError(errors, error.message, { cause: error });
+  }
+  const mistake = mistakeOf(error);
+  if (mistake === undefined) return error;
+  const { text, file, line } = mistake;
+  return new SyntaxError(`${text} (${relative(folder, file)}:${line})`, { cause: error });
+}
+
+function mistakeOf(error: unknown): { text: string; file: string; line: string | number } | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  const { name, message, position } = error as Partial<{ name: string; message: string; position: Position | null }>;
+  if (name === "BuildMessage" && position) return { text: String(message), file: position.file, line: position.line };
+  const [, text, file, line] = /^ParseError: (.*?)\s*\n\s*(.+):(\d+):\d+$/.exec(message ?? "") ?? [];
+  return text === undefined || file === undefined || line === undefined ? undefined : { text, file, line };
+}
+
+interface Position {
+  file: string;
+  line: number;
 }

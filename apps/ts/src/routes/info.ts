@@ -11,8 +11,8 @@ export interface Facts {
   runtime: string;
   langgraphVersion: string;
   build: { commit: string; date: string | null };
-  /** Name of the default model; null when none can be used. */
-  model: { name: string | null; fake: boolean };
+  /** Name of the default model of the shipped agents, null when none can be used; `used` when one of them is served. */
+  model: { name: string | null; fake: boolean; used: boolean };
   capabilities: { crons: boolean; mcp: boolean; a2a: boolean; metrics: boolean; tracing: boolean };
   /** Whether join and stream take the `namespace` query. */
   streamNamespaces: boolean;
@@ -22,10 +22,19 @@ export interface Facts {
   databaseConfigured: boolean;
 }
 
-/** @param persistence The storage engine's name, without address or credentials. */
-export function describeServer(facts: Facts, graphs: GraphRegistry, persistence: string): Info {
+export interface Described {
+  facts: Facts;
+  graphs: GraphRegistry;
+  /** The storage engine's name, without address or credentials. */
+  persistence: string;
+  /** Parts of the API that this process does not serve. */
+  disabled: ReadonlySet<string>;
+}
+
+export function describeServer({ facts, graphs, persistence, disabled }: Described): Info {
   const list = graphs.list();
   const { crons, tracing } = facts.capabilities;
+  const served = (part: string) => !disabled.has(part);
   return {
     service: SERVICE,
     runtime: facts.runtime,
@@ -35,7 +44,14 @@ export function describeServer(facts: Facts, graphs: GraphRegistry, persistence:
     langgraph_py_version: facts.langgraphVersion,
     context: "js",
     build: facts.build,
-    capabilities: { assistants: true, threads: true, runs: true, streaming: true, store: true, ...facts.capabilities },
+    capabilities: {
+      assistants: served("assistants"),
+      threads: served("threads"),
+      runs: served("runs"),
+      streaming: served("runs"),
+      store: served("store"),
+      ...facts.capabilities,
+    },
     persistence,
     graphs: list.map((graph) => graph.id),
     graph_details: list.map((graph) => ({
@@ -50,7 +66,7 @@ export function describeServer(facts: Facts, graphs: GraphRegistry, persistence:
       llm_configured: facts.model.name !== null && !facts.model.fake,
     },
     flags: {
-      assistants: true,
+      assistants: served("assistants"),
       crons,
       langsmith: false,
       langsmith_tracing_replicas: false,

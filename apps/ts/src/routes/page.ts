@@ -3,7 +3,7 @@ import { renderInterrupt } from "./page/client/ask.ts";
 import { startChat } from "./page/client/chat.ts";
 import { byId, copyText, element, failureText, fetchJson, serverUrl } from "./page/client/dom.ts";
 import { readEvents, splitField } from "./page/client/events.ts";
-import { formatText, messageText, renderMessage, renderToolCall } from "./page/client/messages.ts";
+import { formatText, messageText, renderMessage, renderToolCall, renderValues } from "./page/client/messages.ts";
 import { showServer, showSnippets } from "./page/client/server.ts";
 import { buildHtml } from "./page/html.ts";
 import { CHAT_MARKUP } from "./page/markup.ts";
@@ -32,6 +32,7 @@ export function pageRoutes(facts: Facts): Router {
       formatText,
       renderToolCall,
       renderMessage,
+      renderValues,
       renderInterrupt,
       showServer,
       showSnippets,

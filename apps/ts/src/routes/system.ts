@@ -93,11 +93,14 @@ export interface SystemDeps {
   storage: { description: string; ping(): Promise<void> };
   /** Without it, a server that answers is ready. */
   readiness?: Readiness | undefined;
+  /** Parts of the API that are switched off. */
+  disabled?: ReadonlySet<string> | undefined;
 }
 
 export function systemRoutes(deps: SystemDeps): Router {
   // "sqlite .fractal/fractal.db": the engine only; where it lies is nobody's business.
   const engine = deps.storage.description.split(" ")[0] ?? "unknown";
+  const { facts, graphs, disabled = new Set() } = deps;
   const r = router();
   r.openapi(ok, async (c) => {
     if (c.req.valid("query").check_db === true) {
@@ -116,7 +119,7 @@ export function systemRoutes(deps: SystemDeps): Router {
     if (reason !== undefined) return c.json({ detail: reason }, 503, { "Retry-After": "1" });
     return c.json({ status: "ok" } as const, 200);
   });
-  r.openapi(info, (c) => c.json(describeServer(deps.facts, deps.graphs, engine), 200));
+  r.openapi(info, (c) => c.json(describeServer({ facts, graphs, persistence: engine, disabled }), 200));
   return r;
 }
 

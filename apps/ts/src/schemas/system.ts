@@ -31,6 +31,9 @@ export const Info = z
     model: z.object({
       name: z.string().nullable().meta({ description: "Default model of the shipped agents" }),
       fake: z.boolean().meta({ description: "True: the built-in demonstration model answers, no provider is asked" }),
+      used: z
+        .boolean()
+        .meta({ description: "Whether a shipped agent is served; a project's own graphs choose theirs" }),
     }),
     config: z.object({ database_configured: z.boolean(), llm_configured: z.boolean() }),
     flags: z.object({

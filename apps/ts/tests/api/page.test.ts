@@ -115,6 +115,24 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
     elsewhere.length = 0;
   });
 
+  it("of a project names no model that its graphs do not use, and shows the values of a graph without messages", async () => {
+    const counter = new URL("../fixtures/engine/counter.ts", import.meta.url).pathname;
+    await using own = await Api.start({ LANGSERVE_GRAPHS: JSON.stringify({ counter: `${counter}:graph` }) });
+    await page.goto(own.url);
+    await page.locator("#graphs li").first().waitFor();
+    expect(await page.locator("#model").isVisible()).toBe(false);
+    await say("count");
+    await idle();
+    await page.locator(".message.ai").waitFor();
+    expect(await page.locator(".message.human").innerText()).toContain("count");
+    expect(JSON.parse(await page.locator(".message.ai pre").innerText())).toMatchObject({ count: 1, log: ["step-1"] });
+    await page.reload();
+    await page.locator(".message.ai pre").getByText("step-1").waitFor();
+    await page.getByRole("button", { name: "New chat" }).click();
+    expect(await page.locator(".message").count()).toBe(0);
+    elsewhere.length = 0;
+  });
+
   it("shows the server's own words when a run fails, and text as text", async () => {
     await open(api.url);
     await page.route("**/runs/stream", (route) =>

@@ -38,7 +38,7 @@ describe("System", () => {
       context: "js",
       graphs: ["agent"],
       graph_details: [{ graph_id: "agent", assistant_id: "fe096781-5601-53d2-b2f6-0d3403f7e9ca", error: null }],
-      model: { fake: true },
+      model: { fake: true, used: true },
       capabilities: { streaming: true, store: true },
       flags: { assistants: true, langsmith: false },
       host: { kind: "self-hosted", project_id: null, host_revision_id: null, tenant_id: null },
@@ -71,6 +71,19 @@ describe("System", () => {
     const paths = new Set(app.specs.map(({ path }) => path));
     expect([...paths].filter((path) => /^\/(store|assistants|info|docs|openapi|$)/.test(path))).toEqual([]);
     expect(paths.has("/ok") && paths.has("/threads")).toBe(true);
+  });
+
+  it("promises in /info only what is served", async () => {
+    const http = { disable_store: true, disable_assistants: true, disable_runs: true };
+    await using partial = await Api.start({ LANGGRAPH_HTTP: JSON.stringify(http) });
+    const { body } = await partial.get("/info");
+    const off = { assistants: false, runs: false, streaming: false, store: false };
+    expect(body).toMatchObject({ capabilities: { ...off, threads: true }, flags: { assistants: false } });
+    for (const path of ["/store/items?key=a&namespace=b", "/assistants/fe096781-5601-53d2-b2f6-0d3403f7e9ca"]) {
+      expect((await partial.get(path)).status).toBe(404);
+    }
+    await using worker = await Api.start({ FRACTAL_ROLE: "worker", DATABASE_URL: "postgres://nobody@nowhere/x" });
+    expect((await worker.get("/info")).body.capabilities).toMatchObject({ ...off, threads: false });
   });
 
   describe("OpenAPI document", () => {

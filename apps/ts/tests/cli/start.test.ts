@@ -115,7 +115,16 @@ for (const [name, engine] of engines) {
 describe("the shim", () => {
   it("says in one sentence what to do where no engine runs", async () => {
     const refused = fractal(["start"], { cwd: dir, env: { FRACTAL_ENGINE: "deno" } });
-    expect(await outcome(refused)).toEqual({ code: 1, err: 'FRACTAL_ENGINE is "deno"; it can be "bun" or "node".\n' });
+    expect(await outcome(refused)).toEqual({ code: 78, err: 'FRACTAL_ENGINE is "deno"; it can be "bun" or "node".\n' });
+  });
+
+  it("hears FRACTAL_ENGINE from .env too, below the environment", async () => {
+    writeFileSync(join(dir, ".env"), "FRACTAL_ENGINE=deno # of the file\n");
+    const err = 'FRACTAL_ENGINE is "deno"; it can be "bun" or "node".\n';
+    expect(await outcome(fractal(["start"], { cwd: dir }))).toEqual({ code: 78, err });
+    expect(await outcome(fractal(["start"], { cwd: dir, env: { FRACTAL_ENGINE: "" } }))).toEqual({ code: 78, err });
+    const [code] = await fractal(["--version"], { cwd: dir, env: { FRACTAL_ENGINE: "Bun" } }).exit;
+    expect(code).toBe(0);
   });
 
   it("gives usage errors on with exit code 64, without starting again", async () => {

@@ -158,9 +158,61 @@ describe("the environment", () => {
     const config = await load({}, { "langgraph.json": { graphs: {}, env: { PORT: 4444, GREETING: "hi" } } });
     expect(config.port).toBe(4444);
     expect(config.fileEnvironment).toEqual({ PORT: "4444", GREETING: "hi" });
-    expect(await problems({}, { "langgraph.json": { graphs: {}, env: ["A"] } })).toEqual([
-      "langgraph.json: env must be the path of a file or a map from names to values",
+    expect(await problems({}, { "langgraph.json": { graphs: {}, env: 7 } })).toEqual([
+      "langgraph.json: env must be the path of a file, a map from names to values or a list of names",
     ]);
+  });
+
+  it("may be a list of names in langgraph.json; those that are set nowhere are named", async () => {
+    const document = { graphs: {}, env: ["OPENAI_API_KEY", "FROM_FILE", "EMPTY", "NOWHERE"] };
+    const config = await load(
+      { OPENAI_API_KEY: "sk-1234567890", EMPTY: "" },
+      { "langgraph.json": document, ".env": "FROM_FILE=1\n" },
+    );
+    expect(config.warnings).toEqual([
+      "langgraph.json: env lists EMPTY, which is not set",
+      "langgraph.json: env lists NOWHERE, which is not set",
+    ]);
+    expect(await problems({}, { "langgraph.json": { graphs: {}, env: ["A", 7] } })).toEqual([
+      "langgraph.json: env, as a list, must hold names of variables",
+    ]);
+  });
+
+  it("tells the numbers of the lines of an env file that set nothing, and not what they hold", async () => {
+    const lines = [
+      "# a comment",
+      "",
+      "export A=1",
+      "secret-without-a-name",
+      "B: secret",
+      'C="two',
+      "lines, no = here",
+      'end"',
+      "D = 'one' # and a comment",
+      "MY NAME=secret",
+      "=secret",
+      "  E=a=b # c",
+      "F='secret",
+    ];
+    const expected = [4, 5, 10, 11].map((line) => `my.env: line ${line} is not NAME=value; it is ignored`);
+    expected.push("my.env: line 13 opens a quotation that does not end");
+    for (const end of ["\n", "\r\n"]) {
+      const files = { "langgraph.json": { graphs: {}, env: "my.env" }, "my.env": lines.join(end) };
+      expect((await load({}, files)).warnings).toEqual(expected);
+    }
+    expect((await load({}, { ".env": "oops\n" })).warnings).toEqual([".env: line 1 is not NAME=value; it is ignored"]);
+    // The same file by two names is one file.
+    const twice = { "langgraph.json": { graphs: {}, env: "./.env" }, ".env": "oops\nA=1\n" };
+    expect((await load({}, twice)).warnings).toHaveLength(1);
+  });
+
+  it("cannot choose the engine from what langgraph.json names, and says so", async () => {
+    const document = { graphs: {}, env: { FRACTAL_ENGINE: "node" } };
+    expect((await load({}, { "langgraph.json": document })).warnings).toEqual([
+      "langgraph.json: FRACTAL_ENGINE counts only in the environment and in .env, because the engine reads what env names; it is ignored",
+    ]);
+    const files = { "langgraph.json": { graphs: {}, env: ".env" }, ".env": "FRACTAL_ENGINE=node\n" };
+    expect((await load({}, files)).warnings).toEqual([]);
   });
 
   it("goes without an env file that is not there, and says so", async () => {
@@ -251,13 +303,60 @@ describe("settings that are not implemented", () => {
     expect((await problems({ LANGGRAPH_HTTP: '{"app":"./a.ts:app"}' }))[0]).toStartWith("LANGGRAPH_HTTP.app: ");
     expect((await problems({ LANGGRAPH_STORE: '{"index":{"dims":3}}' }))[0]).toStartWith("LANGGRAPH_STORE.index: ");
     expect((await problems({ LANGGRAPH_UI: '{"a":"./ui.tsx"}' }))[0]).toStartWith("LANGGRAPH_UI: ");
+    for (const [name, value] of [
+      ["LANGGRAPH_ENCRYPTION", '{"path":"./e.ts:e"}'],
+      ["LANGGRAPH_WEBHOOKS", '{"url":{"require_https":true}}'],
+    ] as const) {
+      expect((await problems({ [name]: value }))[0]).toStartWith(`${name}: `);
+      expect((await load({ [name]: "{}" })).warnings).toEqual([]);
+    }
   });
 });
 
-it("warns of a mistyped FRACTAL_ variable and of an address that lets others in", async () => {
-  const config = await load({ FRACTAL_DATADIR: "x", FRACTAL_SUPERVISED: "1", HOST: "0.0.0.0" });
-  expect(config.warnings).toEqual([
-    "FRACTAL_DATADIR is not a setting of this server; it is ignored",
-    "HOST is 0.0.0.0: whoever reaches this address can use the server, there is no authentication yet",
-  ]);
+describe("warnings", () => {
+  it("tell of an address that lets others in", async () => {
+    expect((await load({ HOST: "0.0.0.0" })).warnings).toEqual([
+      "HOST is 0.0.0.0: whoever reaches this address can use the server, there is no authentication yet",
+    ]);
+  });
+
+  it("tell of mistyped names, with what was meant", async () => {
+    const config = await load({
+      FRACTAL_DATADIR: "x",
+      FRACTAL_NOTHING_SUCH: "x",
+      FRACTAL_SUPERVISED: "1",
+      DATABASE_ULR: "postgres://u:secret@h/d",
+      POSTGRES_URL: "postgres://u:secret@h/d",
+      N_JOBS_PER_WORKERS: "5",
+      LOG_LEVL: "debug",
+    });
+    expect(config.warnings).toEqual([
+      "FRACTAL_DATADIR is not a setting of this server; did you mean FRACTAL_DATA_DIR?",
+      "FRACTAL_NOTHING_SUCH is not a setting of this server; it is ignored",
+      "DATABASE_ULR is not a setting of this server; did you mean DATABASE_URL?",
+      "POSTGRES_URL is not a setting of this server; did you mean POSTGRES_URI?",
+      "N_JOBS_PER_WORKERS is not a setting of this server; did you mean N_JOBS_PER_WORKER?",
+      "LOG_LEVL is not a setting of this server; did you mean LOG_LEVEL?",
+    ]);
+  });
+
+  it("do not tell of names that are other programs', or whose setting is set", async () => {
+    const others = { REDIS_URL: "redis://h", PORTS: "1", LANGGRAPH_API_URL: "x", LANGSMITH_API_KEY: "x", POST: "x" };
+    expect((await load({ ...others, HOSTNAME: "x", HOST: "localhost" })).warnings).toEqual([]);
+    const DATABASE_URL = "postgres://u:secret@h/d";
+    const withDatabase = await load({ DATABASE_URL, POSTGRES_URL: DATABASE_URL, REDIS_URL: "redis://h" });
+    expect(withDatabase.warnings).toEqual(["REDIS_URL is not a setting of this server; did you mean REDIS_URI?"]);
+    const all = { DATABASE_URL, POSTGRES_URL: DATABASE_URL, REDIS_URL: "redis://h", REDIS_URI: "redis://h" };
+    expect((await load(all)).warnings).toEqual([]);
+  });
+
+  it("tell of settings that only PostgreSQL heeds, where there is none", async () => {
+    const settings = { FRACTAL_MAIN_STALL_SECONDS: "5", FRACTAL_LEASE_SECONDS: "20", DATABASE_PREPARE: "false" };
+    expect((await load(settings)).warnings).toEqual(
+      ["DATABASE_PREPARE", "FRACTAL_LEASE_SECONDS", "FRACTAL_MAIN_STALL_SECONDS"].map(
+        (name) => `${name} has no effect without PostgreSQL: set DATABASE_URI, or unset it`,
+      ),
+    );
+    expect((await load({ ...settings, DATABASE_URI: "postgres://u@h/d" })).warnings).toEqual([]);
+  });
 });

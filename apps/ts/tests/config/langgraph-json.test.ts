@@ -52,21 +52,35 @@ describe("langgraph.json", () => {
     expect((await problems("{"))[0]).toStartWith("langgraph.json: is not JSON: ");
     expect(await problems("[]")).toEqual(["langgraph.json: must hold a JSON object"]);
     expect((await problems({}))[0]).toStartWith("langgraph.json: graphs is missing");
+    for (const graphs of [["x"], "./a.ts:a", null]) {
+      expect(await problems({ graphs })).toEqual([
+        'langgraph.json: graphs must be a map from ids to files: {"graphs": {"agent": "./src/agent.ts:graph"}}',
+      ]);
+    }
     const form = 'must be "./file.ts:export" or {"path": "./file.ts:export", "description": "..."}';
     const found = await problems({
-      graphs: { a: 3, b: { path: "./b.ts:b", isolation: "tenant" } },
+      graphs: { a: 3, b: { path: "./b.ts:b", isolation: "tenant" }, c: {}, d: "" },
       http: { cors: { allow_origins: "*", allow_origin_regex: "(" }, disable_store: "yes" },
       store: { ttl: { default_ttl: -1 } },
     });
     expect(found.map((problem) => problem.split(" ").slice(0, 2).join(" "))).toEqual([
       "langgraph.json: graphs.a",
-      "langgraph.json: graphs.b",
+      "langgraph.json: graphs.b.isolation",
+      "langgraph.json: graphs.c",
+      "langgraph.json: graphs.d",
       "langgraph.json: http.cors.allow_origins",
       "langgraph.json: http.cors.allow_origin_regex",
       "langgraph.json: http.disable_store",
       "langgraph.json: store.ttl.default_ttl",
     ]);
-    expect(found[0]).toBe(`langgraph.json: graphs.a ${form}`);
+    for (const [i, id] of [
+      [0, "a"],
+      [2, "c"],
+      [3, "d"],
+    ] as const) {
+      expect(found[i]).toBe(`langgraph.json: graphs.${id} ${form}`);
+    }
+    expect(found[1]).toContain('"assistant"|"thread"');
   });
 
   it("takes entries with and without an export", async () => {
@@ -106,6 +120,8 @@ describe("langgraph.json", () => {
     expect((await load(document, { CORS_CONFIG: '{"max_age":9}' })).cors).toEqual({ max_age: 9 });
     const http = await load(document, { LANGGRAPH_HTTP: '{"disable_store":true}' });
     expect([[...http.disabled], http.cors]).toEqual([["store"], undefined]);
+    const LANGGRAPH_CHECKPOINTER = '{"ttl":{"default_ttl":7}}';
+    expect((await load(document, { LANGGRAPH_CHECKPOINTER })).threadTtl).toEqual({ strategy: "delete", minutes: 7 });
     expect(await problems(document, { CORS_CONFIG: '{"max_age":"x"}' })).toEqual([
       "CORS_CONFIG.max_age is wrong: Invalid input: expected number, received string",
     ]);

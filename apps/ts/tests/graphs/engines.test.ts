@@ -48,6 +48,24 @@ for (const { name, command } of ENGINES) {
       expect([graphs.one?.shared, graphs.two?.shared].sort()).toEqual([1, 2]);
     });
 
+    it("with a syntax error are named with its file and line, their own or one that they import", async () => {
+      await using project = await tempProject({
+        "own.ts": "export const a = 1;\nexport const graph = ;\n",
+        "imports.ts": 'export { graph } from "./lib/twice.ts";',
+        "lib/twice.ts": "\n\nexport const graph = new Map({;",
+        "throws.ts": "throw null;",
+        "langgraph.json": graphsOf({
+          own: "./own.ts:graph",
+          imports: "./imports.ts:graph",
+          throws: "./throws.ts:graph",
+        }),
+      });
+      const { graphs } = await probe(command ?? "", project.folder);
+      expect(graphs.own?.error).toMatch(/^\.\/own\.ts:graph: \w.* \(own\.ts:2\)$/);
+      expect(graphs.imports?.error).toMatch(/^\.\/imports\.ts:graph: \w.* \(lib\/twice\.ts:3\)/);
+      expect(graphs.throws?.error).toBe("./throws.ts:graph: null");
+    });
+
     it("of the example project load, and the broken one is named", async () => {
       const { engine, graphs } = await probe(command ?? "", join(FIXTURES, "langgraph-project"));
       expect(name.toLowerCase()).toStartWith(engine);

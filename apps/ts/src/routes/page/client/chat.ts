@@ -3,7 +3,7 @@ import { byId, element, failureText, fetchJson, serverUrl } from "./dom.ts";
 import type { StreamEvent } from "./events.ts";
 import { readEvents } from "./events.ts";
 import type { ChatMessage } from "./messages.ts";
-import { messageText, renderMessage } from "./messages.ts";
+import { messageText, renderMessage, renderValues } from "./messages.ts";
 import { showServer } from "./server.ts";
 
 interface Interrupt {
@@ -12,7 +12,7 @@ interface Interrupt {
 }
 
 interface State {
-  values?: { messages?: ChatMessage[] } | null;
+  values?: unknown;
   tasks?: { interrupts?: Interrupt[] }[];
 }
 
@@ -31,6 +31,8 @@ export function startChat(): void {
   let threadId = location.hash.slice(1);
   let run: { path: string; abort: AbortController } | undefined;
   let messages: ChatMessage[] = [];
+  /** Of a graph without messages. */
+  let values: unknown;
   let pending: Interrupt | undefined;
 
   const post = (path: string, body: unknown, signal?: AbortSignal) =>
@@ -47,6 +49,7 @@ export function startChat(): void {
     const open = new Set([...log.querySelectorAll<HTMLElement>("details.tool[open]")].map((node) => node.dataset.call));
     const results = new Map(messages.filter((m) => m.type === "tool").map((m) => [m.tool_call_id ?? "", m]));
     const nodes = messages.map((m) => renderMessage(m, results)).filter((node) => node !== undefined);
+    if (values !== undefined) nodes.push(renderValues(values));
     const notes = [...log.querySelectorAll(".note")];
     welcome.hidden = nodes.length > 0 || run !== undefined;
     log.replaceChildren(welcome, ...nodes, ...notes);
@@ -72,12 +75,22 @@ export function startChat(): void {
     else Object.assign(known, piece);
   };
 
+  const takeValues = (all: unknown) => {
+    const listed = typeof all === "object" && all !== null ? (all as { messages?: unknown }).messages : undefined;
+    if (Array.isArray(listed)) messages = listed;
+    values = Array.isArray(listed) ? undefined : (all ?? undefined);
+    if (values === undefined || typeof values !== "object" || Array.isArray(values)) return;
+    // Names in double underscores are LangGraph's own.
+    const own = Object.entries(values as object).filter(([key]) => !key.startsWith("__"));
+    values = own.length === 0 ? undefined : Object.fromEntries(own);
+  };
+
   const take = ({ event, data }: StreamEvent) => {
     const payload = data as Record<string, unknown> | null;
     const asked = payload !== null && typeof payload === "object" ? payload.__interrupt__ : undefined;
     if (Array.isArray(asked) && asked.length > 0) pending = asked[0] as Interrupt;
     if (event === "messages") takePiece((data as ChatMessage[])[0] as ChatMessage);
-    if (event === "values" && Array.isArray(payload?.messages)) messages = payload.messages as ChatMessage[];
+    if (event === "values") takeValues(payload);
     if (event === "error") note("bad", `${payload?.error ?? "Error"}: ${payload?.message ?? "the run failed"}`);
     draw();
   };
@@ -146,7 +159,7 @@ export function startChat(): void {
   const restore = async () => {
     if (threadId === "") return;
     const state = await fetchJson<State>(`${server}/threads/${encodeURIComponent(threadId)}/state`);
-    messages = state.values?.messages ?? [];
+    takeValues(state.values);
     pending = state.tasks?.flatMap((task) => task.interrupts ?? [])[0];
     draw();
   };
@@ -156,6 +169,7 @@ export function startChat(): void {
     run = undefined;
     threadId = "";
     messages = [];
+    values = undefined;
     pending = undefined;
     history.replaceState(null, "", location.pathname);
     log.replaceChildren(welcome);

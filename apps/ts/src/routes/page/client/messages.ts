@@ -66,3 +66,13 @@ export function renderMessage(message: ChatMessage, results: Map<string, ChatMes
   for (const call of calls) node.append(renderToolCall(call, results.get(call.id ?? "")));
   return node;
 }
+
+/** What a graph without messages has to say: a chat would look as if nothing had happened. */
+export function renderValues(values: unknown): HTMLElement {
+  return element(
+    "div",
+    { class: "message ai" },
+    element("div", { class: "quiet" }, "The graph has no messages. Its values:"),
+    element("div", { class: "text" }, element("pre", {}, JSON.stringify(values, null, 2))),
+  );
+}

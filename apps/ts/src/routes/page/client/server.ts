@@ -4,7 +4,7 @@ export interface ServerInfo {
   version: string;
   runtime: string;
   persistence: string;
-  model: { name: string | null; fake: boolean };
+  model: { name: string | null; fake: boolean; used: boolean };
   graph_details: { graph_id: string; assistant_id: string; description: string | null; error: string | null }[];
 }
 
@@ -12,7 +12,8 @@ export interface ServerInfo {
 export async function showServer(server: string): Promise<ServerInfo> {
   const info = await fetchJson<ServerInfo>(`${server}/info`);
   const badge = byId("model");
-  badge.hidden = false;
+  // A project's own graphs choose their models themselves.
+  badge.hidden = !info.model.used;
   badge.textContent = info.model.fake
     ? `Demonstration model ${info.model.name}: no API key is set`
     : (info.model.name ?? "No model: set an API key");
