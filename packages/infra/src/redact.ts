@@ -6,13 +6,21 @@ const AUTH_SCHEME = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi;
 const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s/@"]+@/gi;
 /** Deeper objects are logged by their kind only: a log line is no place for a state dump, and cycles end here too. */
 const MAX_DEPTH = 8;
+/**
+ * Of an error's own fields, those that say what failed and where. Others may hold what people wrote: drivers keep the
+ * command with its arguments, the row that a table refused, the body of an answer.
+ */
+const ERROR_FIELDS = [
+  ...["code", "errno", "syscall", "address", "port", "path", "status", "statusCode", "request_id", "requestID"],
+  ...["severity", "schema", "table", "column", "constraint", "routine", "lc_error_code", "run_id"],
+];
 /** Shorter values would blank out ordinary words. */
 const MIN_SECRET = 8;
 
 export interface Redactor {
   /**
    * A copy that is safe to serialise: strings below keys that name a secret are replaced (numbers stay, so `max_tokens`
-   * reads on), errors become {type, message, stack, code, cause, ...}.
+   * reads on), errors become {type, message, stack, code, cause, ...} without fields that may hold what people wrote.
    */
   object(value: object): Record<string, unknown>;
   /** A finished text with known secret values, `Bearer ...` and passwords in URLs replaced. */
@@ -60,7 +68,11 @@ function walk(value: unknown, hidden: boolean, depth: number): unknown {
 
 function walkError(error: Error, depth: number): Record<string, unknown> {
   const copy: Record<string, unknown> = { type: error.name, message: error.message, stack: error.stack };
+  for (const key of ERROR_FIELDS) {
+    const value: unknown = Object.hasOwn(error, key) ? Reflect.get(error, key) : undefined;
+    if (typeof value === "string" || typeof value === "number") copy[key] = value;
+  }
   if (error.cause !== undefined) copy.cause = walk(error.cause, false, depth + 1);
   if (error instanceof AggregateError) copy.errors = walk(error.errors, false, depth + 1);
-  return { ...walkEntries(error, false, depth), ...copy };
+  return copy;
 }
