@@ -71,6 +71,8 @@ class Supervisor {
     });
     child.once("error", (error) => {
       process.stderr.write(`${this.#program.command} could not be started: ${error.message}\n`);
+      // Too many processes, or the command is being replaced: none of the business of those that run.
+      if (child.pid === undefined && this.#isServing()) return this.#ended(worker, 1, null);
       this.#kill();
       process.exit(1);
     });
@@ -121,7 +123,11 @@ class Supervisor {
   #isFinal(code) {
     if (code === 0) return this.#workers.length === 1;
     if (code === UNAVAILABLE) return this.#port === undefined;
-    return FINAL.has(code) && !this.#workers.some(({ child, ready }) => child !== undefined && ready);
+    return FINAL.has(code) && !this.#isServing();
+  }
+
+  #isServing() {
+    return this.#workers.some(({ child, ready }) => child !== undefined && ready);
   }
 
   #stop(signal, again) {

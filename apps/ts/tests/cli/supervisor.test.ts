@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -150,6 +150,24 @@ for (const [name, engine] of engines) {
       for (const pid of [first, second]) process.kill(pid, "SIGKILL");
       expect(await exit).toEqual([78, null]);
       expect(starts().slice(0, 3)).toEqual(["first ", "first 4567 2/2", "crash 4567 2/2"]);
+    });
+
+    it("goes on with the others while there is nothing to start a worker with", async () => {
+      const command = join(dir, "engine");
+      const path = engine === "node" ? execFileSync("which", ["node"]).toString().trim() : process.execPath;
+      symlinkSync(path, command);
+      const { child, exit, out, err, starts } = startWith({ PROBE_WORKERS: "2", PROBE_COMMAND: command });
+      const healthy = Number((await out.until(/^serve/)).split(" ")[1]);
+      const other = Number((await out.until(/^serve/)).split(" ")[1]);
+      rmSync(command);
+      process.kill(other, "SIGKILL");
+      await err.until(/Worker 2 ended unexpectedly \(exit code 1\)/);
+      symlinkSync(path, command);
+      await out.until(/^serve/);
+      expect(() => process.kill(healthy, 0)).not.toThrow();
+      child.kill("SIGTERM");
+      expect(await exit).toEqual([0, null]);
+      expect(starts()).toEqual(["first ", "first 4567 2/2", "crash 4567 2/2"]);
     });
 
     it("leaves no orphan when it is killed itself", async () => {
