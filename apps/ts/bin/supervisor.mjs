@@ -1,15 +1,16 @@
 // A small supervisor: one server process below it, or several workers on one port; restarted after a crash, never orphaned.
 //
-//   running --exit 0*, 64, 69**, 78--> done (that code)       running --exit 75--> running, at once (hot reload)
+//   running --exit 0*, 64**, 69***, 78**--> done (that code)  running --exit 75--> running, at once (hot reload)
 //   running --other exit, signal--> waiting (backoff) --> running      any --SIGINT, SIGTERM--> stopping --> done
 //
-//   *  One of several workers that was stopped by hand is started again; the others go on.
-//   ** Not available (a port in use, a database that is down) is final only until a server has been ready once.
+//   *   One of several workers that was stopped by hand is started again; the others go on.
+//   **  Not while another worker is ready: that one serves, and this one is tried again.
+//   *** Not available (a port in use, a database that is down) is final only until a server has been ready once.
 //
 // Each server gets an IPC channel. It says {type: "ready", port, workers} and {type: "lease", id} there, and when the channel
 // closes (this process was killed) it stops by itself. A server is told the lease of the one before it, which is gone for
 // certain, so that its runs need not wait for that to run out. The first one reads the configuration: when it is ready, the other workers are started
-// on its port. What ends one of them for good ends them all.
+// on its port. When none of them can be started any more, it is over.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -22,7 +23,7 @@ const FINAL = new Set([64, 78]);
 /** Ctrl-C in a terminal reaches the whole group, and npm passes it on once more: equal signals within this time are one. */
 const SAME_SIGNAL_MS = 1_000;
 const BACKOFF_MS = [0, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
-/** A server that crashes this often without getting ready once is given up. */
+/** When every server has ended this often, one time after the other, before it was ready, they are given up. */
 const MAX_FAILED_STARTS = 5;
 /** After a second signal the server ends at once by itself; if it cannot (a busy loop in user code), it is killed. */
 const FORCE_MS = 2_000;
@@ -64,11 +65,14 @@ class Supervisor {
       if (message?.type === "lease") worker.lease = message.id;
       if (message?.type !== "ready") return;
       worker.ready = true;
+      worker.failedStarts = 0;
       this.#port = message.port;
       this.#startOthers(message.workers ?? 1);
     });
     child.once("error", (error) => {
       process.stderr.write(`${this.#program.command} could not be started: ${error.message}\n`);
+      // Too many processes, or the command is being replaced: none of the business of those that run.
+      if (child.pid === undefined && this.#isServing()) return this.#ended(worker, 1, null);
       this.#kill();
       process.exit(1);
     });
@@ -99,22 +103,31 @@ class Supervisor {
     if (code === RELOAD) return this.#start(worker, "reload");
     // A server that ran well for a minute has earned a fresh count.
     worker.crashes = worker.ready && Date.now() - worker.startedAt > 60_000 ? 1 : worker.crashes + 1;
+    if (!worker.ready && code !== UNAVAILABLE) worker.failedStarts += 1;
     const name = this.#workers.length > 1 ? `Worker ${worker.index}` : "The server";
     const how = signal === null ? `exit code ${code}` : signal;
-    if (!worker.ready && code !== UNAVAILABLE && worker.crashes >= MAX_FAILED_STARTS) {
-      process.stderr.write(`${name} ended ${worker.crashes} times in a row (${how}); giving up.\n`);
-      return this.#settle(code, signal);
+    if (this.#workers.every(({ failedStarts }) => failedStarts >= MAX_FAILED_STARTS)) {
+      process.stderr.write(
+        `${name} ended ${worker.failedStarts} times in a row before it was ready (${how}); giving up.\n`,
+      );
+      // Neither a clean end nor somebody's signal to us: a failure.
+      return this.#settle(code || 1, null);
     }
     const delay = BACKOFF_MS[Math.min(worker.crashes - 1, BACKOFF_MS.length - 1)];
-    process.stderr.write(
-      `${name} ended unexpectedly (${how}); starting it again${delay > 0 ? ` in ${delay / 1000} s` : ""}.\n`,
-    );
+    const failing = FINAL.has(code) || worker.failedStarts >= MAX_FAILED_STARTS;
+    const what = failing ? "cannot be started, the others go on" : "ended unexpectedly";
+    process.stderr.write(`${name} ${what} (${how}); starting it again${delay > 0 ? ` in ${delay / 1000} s` : ""}.\n`);
     worker.waiting = setTimeout(() => this.#start(worker, "crash"), delay);
   }
 
   #isFinal(code) {
     if (code === 0) return this.#workers.length === 1;
-    return FINAL.has(code) || (code === UNAVAILABLE && this.#port === undefined);
+    if (code === UNAVAILABLE) return this.#port === undefined;
+    return FINAL.has(code) && !this.#isServing();
+  }
+
+  #isServing() {
+    return this.#workers.some(({ child, ready }) => child !== undefined && ready);
   }
 
   #stop(signal, again) {
@@ -146,7 +159,8 @@ class Supervisor {
 }
 
 function newWorker(index) {
-  return { index, child: undefined, lease: undefined, waiting: undefined, ready: false, startedAt: 0, crashes: 0 };
+  const starts = { ready: false, startedAt: 0, crashes: 0, failedStarts: 0 };
+  return { index, child: undefined, lease: undefined, waiting: undefined, ...starts };
 }
 
 /** @param {{ command: string, args: string[] }} program Runs once: signals go down, the exit code comes up. */

@@ -92,19 +92,29 @@ describe("createLogger", () => {
     expect(text()).toContain("is short");
   });
 
-  it("logs an error with its stack, its cause and its own fields, redacted", () => {
-    const { logger, json } = record();
-    const error = Object.assign(new TypeError("outer", { cause: new Error("inner") }), { code: "E1", apiKey: "sk-1" });
-    logger.error({ err: error }, "failed");
-    expect(json().err).toMatchObject({
+  it("logs an error with its stack, its cause and what says where it failed, but nothing that people wrote", () => {
+    const { logger, text, json } = record();
+    const inner = Object.assign(new Error("refused"), {
+      code: "23514",
+      table: "store_items",
+      detail: "Failing row contains (my secret wish)",
+      where: "JSON data, line 1: my secret wish",
+      command: { name: "xadd", args: ["key", "my secret wish"] },
+    });
+    const error = Object.assign(new TypeError("outer", { cause: inner }), { code: "E1", apiKey: "sk-1" });
+    const told = {
       type: "TypeError",
       message: "outer",
       code: "E1",
-      apiKey: "[redacted]",
-      cause: { message: "inner" },
-    });
+      cause: { message: "refused", code: "23514", table: "store_items" },
+    };
+    logger.error({ err: error }, "failed");
+    expect(json().err).toMatchObject(told);
     logger.error(error, "bare");
-    expect(json().err).toMatchObject({ message: "outer", apiKey: "[redacted]" });
+    expect(json().err).toMatchObject(told);
+    logger.error({ err: new AggregateError([inner], "all failed") }, "failed");
+    expect(json().err).toMatchObject({ errors: [told.cause] });
+    expect(text()).not.toMatch(/secret wish|sk-1/);
   });
 
   it("survives cycles, maps, bytes and big integers", () => {

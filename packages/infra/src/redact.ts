@@ -9,13 +9,22 @@ const URL_PASSWORD = /(:\/\/[^\s:/@"]*):[^\s/@"]+@/g;
 const MAX_DEPTH = 8;
 /** Of a text, and of a line's message. What user code throws may hold a whole document. */
 const MAX_TEXT = 16_384;
+/**
+ * Of an error's own fields, those that say what failed and where. Others may hold what people wrote: drivers keep the
+ * command with its arguments, the row that a table refused, the body of an answer.
+ */
+const ERROR_FIELDS = [
+  ...["code", "errno", "syscall", "address", "port", "path", "status", "statusCode", "request_id", "requestID"],
+  ...["severity", "schema", "table", "column", "constraint", "routine", "lc_error_code", "run_id"],
+];
 /** Shorter values would blank out ordinary words. */
 const MIN_SECRET = 8;
 
 export interface Redactor {
   /**
    * A copy that is safe to serialise: strings below keys that name a secret are replaced (numbers stay, so `max_tokens`
-   * reads on), errors become {type, message, stack, code, cause, ...}. Long strings are cut.
+   * reads on), errors become {type, message, stack, code, cause, ...} without fields that may hold what people wrote. Long
+   * strings are cut.
    */
   object(value: object): Record<string, unknown>;
   /** A text that is no longer than a log line may hold. */
@@ -82,8 +91,12 @@ class Walk {
   #error(error: Error, depth: number): Record<string, unknown> {
     const { name, message, stack } = error;
     const copy = this.entries({ type: name, message, stack }, false, depth);
+    for (const key of ERROR_FIELDS) {
+      const value: unknown = Object.hasOwn(error, key) ? Reflect.get(error, key) : undefined;
+      if (typeof value === "string" || typeof value === "number") copy[key] = this.#value(value, false, depth + 1);
+    }
     if (error.cause !== undefined) copy.cause = this.#value(error.cause, false, depth + 1);
     if (error instanceof AggregateError) copy.errors = this.#value(error.errors, false, depth + 1);
-    return { ...this.entries(error, false, depth), ...copy };
+    return copy;
   }
 }

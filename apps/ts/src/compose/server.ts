@@ -4,6 +4,7 @@ import { withProgress } from "#cli/terminal";
 import type { Config } from "#config";
 import type { GraphRegistry } from "#core/graphs/registry";
 import { FeedHub } from "#core/streams/hub";
+import { mayBeSilent } from "#middleware/answer-deadline";
 import type { HttpServer } from "#platform/serve";
 import { createEngine, type Engine } from "./engine.ts";
 import { loadGraphs } from "./graphs.ts";
@@ -15,8 +16,6 @@ import { type OpenedStorage, openStorage } from "./storage.ts";
 
 /** What comes after the drain has this much time of its own: runs are handed back, last answers sent, the storage closed. */
 export const AFTER_DRAIN_MS = 2_000;
-/** Routes whose answer may take longer than an idle connection lives: they stream, or wait for a run. */
-const MAY_BE_SILENT = /\/(?:stream|wait|join|cancel)(?:\?|$)/;
 /** Requests that still wait after the drain have nothing more to come. */
 const LAST_ANSWERS_MS = 1_000;
 
@@ -141,7 +140,7 @@ export class Server {
       supervision: this.#host.supervision,
       logger: this.#logger,
       fetch: (request) => {
-        if (MAY_BE_SILENT.test(request.url)) this.#http?.noTimeout(request);
+        if (mayBeSilent(request.url)) this.#http?.noTimeout(request);
         return fetch(request);
       },
     });

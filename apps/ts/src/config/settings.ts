@@ -176,7 +176,7 @@ export const SETTINGS = {
       description: "How long a request waits for a connection before it is answered 503, in seconds.",
       default: "10",
     },
-    { min: 0.1, max: 3600 },
+    { min: 0.1, max: 30 },
   ),
   DATABASE_PREPARE: flag({
     section: DATABASE,

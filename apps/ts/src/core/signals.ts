@@ -17,6 +17,8 @@ export interface Signals {
   subscribe(listener: (hint: Hint) => void): () => void;
   /** Whether hints arrive at present; while they do not, looks are more frequent. */
   readonly connected: boolean;
+  /** Told how many processes there are, this one included: a way that reaches fewer is not the only one to be taken. */
+  expect?(processes: number): void;
 }
 
 /** For a database that one process has to itself. */

@@ -44,10 +44,16 @@ export function countRequests(count: (request: CountedRequest) => void): Middlew
         route: route === undefined ? UNMATCHED : declared(route.path),
         status,
         seconds: (performance.now() - start) / 1_000,
-        error: c.error === undefined ? undefined : kindOf(c.error),
+        error: c.error === undefined ? refusal(route, status) : kindOf(c.error),
       });
     }
   };
+}
+
+/** What no route has taken is answered without an error. */
+function refusal(route: unknown, status: number): string | undefined {
+  if (route !== undefined || status < 400) return undefined;
+  return status === 405 ? "method_not_allowed" : UNMATCHED;
 }
 
 function kindOf(error: Error): string {

@@ -42,6 +42,8 @@ describe("Metrics", () => {
     await server.get("/wp-login.php?secret=1");
     await server.call("POST", "/threads/search", { body: "{" });
     await server.call("PURGE", "/anything");
+    await server.call("PUT", "/threads/search");
+    await server.call("OPTIONS", "/threads/search");
     const series = await scrape(server);
     const requests = (labels: string) => series.get(`agent_runtime_requests_total{${labels}}`);
     expect(requests('endpoint="/threads/{thread_id}",method="GET",status="404"')).toBe(2);
@@ -50,6 +52,8 @@ describe("Metrics", () => {
     expect(requests('endpoint="unmatched",method="other",status="404"')).toBe(1);
     expect(series.get('lg_api_http_requests_total{method="GET",path="/threads/{thread_id}",status="404"}')).toBe(2);
     expect(series.get('agent_runtime_errors_total{type="not_found"}')).toBe(2);
+    expect(series.get('agent_runtime_errors_total{type="unmatched"}')).toBe(2);
+    expect(series.get('agent_runtime_errors_total{type="method_not_allowed"}')).toBe(1);
     expect(series.get('agent_runtime_errors_total{type="handler_error"}')).toBe(0);
     expect([...series.keys()].filter((key) => /00000000|wp-login|secret|PURGE/.test(key))).toEqual([]);
   });

@@ -20,6 +20,7 @@ process.on("SIGINT", () => process.stdout.write("SIGINT\n"));
 
 process.stdout.write(`${step} ${process.pid}\n`);
 if (step.startsWith("exit:")) process.exit(Number(step.slice(5)));
+if (step === "killed") process.kill(process.pid, "SIGKILL");
 // The supervisor may be dead already: then there is nobody to tell, and the disconnect says so.
 process.send({ type: "ready", port: 4567, workers: Number(process.env.PROBE_WORKERS ?? 1) }, () => undefined);
 if (step.startsWith("later:")) setImmediate(() => process.exit(Number(step.slice(6))));

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "bun:test";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,7 +32,7 @@ for (const [name, engine] of engines) {
     }
 
     function startWith(env: Record<string, string>, ...plan: string[]) {
-      const log = join(dir, "starts.log");
+      const log = join(dir, `starts-${running.length}.log`);
       const child = spawn(engine ?? "", [probe, log, ...plan], {
         stdio: ["ignore", "pipe", "pipe"],
         env: { ...process.env, ...env },
@@ -64,12 +64,34 @@ for (const [name, engine] of engines) {
       expect(err.seen()).toMatch(/ended unexpectedly \(exit code 1\).*\n.*ended unexpectedly \(SIGKILL\)/);
     });
 
-    it("gives up a server that never gets ready, with its exit code", async () => {
-      const { exit, err, starts } = start(...Array(9).fill("exit:3"));
-      expect(await exit).toEqual([3, null]);
-      expect(starts()).toHaveLength(5);
-      expect(err.seen()).toContain("5 times in a row");
-    }, 20_000);
+    it("gives up when nothing gets ready any more, with the exit code if there is one", async () => {
+      const failing = Array(12).fill("exit:3");
+      const one = start(...failing);
+      const killed = start(...Array(9).fill("killed"));
+      const two = startWith({ PROBE_WORKERS: "2" }, "later:1", ...failing);
+      expect(await one.exit).toEqual([3, null]);
+      expect(one.starts()).toHaveLength(5);
+      expect(one.err.seen()).toContain("5 times in a row before it was ready (exit code 3); giving up");
+      expect(await killed.exit).toEqual([1, null]);
+      expect(await two.exit).toEqual([3, null]);
+      // One that was ready once, and at least five failed starts of each.
+      expect(two.starts().length).toBeGreaterThanOrEqual(11);
+    }, 30_000);
+
+    it("goes on with a server that has been ready between its crashes, and with one while others are ready", async () => {
+      const crashing = start("later:1", "later:1", "later:1", "later:1", "exit:3", "serve");
+      const beside = startWith({ PROBE_WORKERS: "2" }, "serve", ...Array(5).fill("exit:3"), "serve");
+      const healthy = Number((await beside.out.until(/^serve/)).split(" ")[1]);
+      await Promise.all([crashing.out.until(/^serve/), beside.out.until(/^serve/)]);
+      expect(crashing.starts()).toHaveLength(6);
+      expect(beside.starts()).toHaveLength(7);
+      expect(beside.err.seen()).toContain("Worker 2 cannot be started, the others go on (exit code 3)");
+      expect(() => process.kill(healthy, 0)).not.toThrow();
+      for (const { child, exit } of [crashing, beside]) {
+        child.kill("SIGTERM");
+        expect(await exit).toEqual([0, null]);
+      }
+    }, 30_000);
 
     it("passes one signal on once, however often it arrives within a second", async () => {
       const { child, exit, out } = start("serve");
@@ -120,11 +142,32 @@ for (const [name, engine] of engines) {
       for (const pid of [third, again, last]) expect(() => process.kill(pid, 0)).toThrow();
     });
 
-    it("stops all workers, and ends as the one that cannot be started", async () => {
-      const { exit, out, starts } = startWith({ PROBE_WORKERS: "2" }, "serve", "exit:78");
+    it("tries a worker again that cannot use the configuration while another is ready, else ends as it did", async () => {
+      const { exit, out, err, starts } = startWith({ PROBE_WORKERS: "2" }, "serve", "exit:78", "serve", "exit:78");
+      const first = Number((await out.until(/^serve/)).split(" ")[1]);
+      const second = Number((await out.until(/^serve/)).split(" ")[1]);
+      expect(err.seen()).toContain("Worker 2 cannot be started, the others go on (exit code 78)");
+      for (const pid of [first, second]) process.kill(pid, "SIGKILL");
       expect(await exit).toEqual([78, null]);
-      expect(starts()).toEqual(["first ", "first 4567 2/2"]);
-      expect(out.seen()).toContain("SIGTERM");
+      expect(starts().slice(0, 3)).toEqual(["first ", "first 4567 2/2", "crash 4567 2/2"]);
+    });
+
+    it("goes on with the others while there is nothing to start a worker with", async () => {
+      const command = join(dir, "engine");
+      const path = engine === "node" ? execFileSync("which", ["node"]).toString().trim() : process.execPath;
+      symlinkSync(path, command);
+      const { child, exit, out, err, starts } = startWith({ PROBE_WORKERS: "2", PROBE_COMMAND: command });
+      const healthy = Number((await out.until(/^serve/)).split(" ")[1]);
+      const other = Number((await out.until(/^serve/)).split(" ")[1]);
+      rmSync(command);
+      process.kill(other, "SIGKILL");
+      await err.until(/Worker 2 ended unexpectedly \(exit code 1\)/);
+      symlinkSync(path, command);
+      await out.until(/^serve/);
+      expect(() => process.kill(healthy, 0)).not.toThrow();
+      child.kill("SIGTERM");
+      expect(await exit).toEqual([0, null]);
+      expect(starts()).toEqual(["first ", "first 4567 2/2", "crash 4567 2/2"]);
     });
 
     it("leaves no orphan when it is killed itself", async () => {

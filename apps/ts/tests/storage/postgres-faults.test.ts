@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { Client, escapeIdentifier, escapeLiteral } from "pg";
 import type { Fence } from "#core/runs/fence";
 import type { NewRun } from "#core/runs/repository";
-import { Database } from "#storage/postgres/database";
+import { Database, type Patience } from "#storage/postgres/database";
 import { openPostgresStorage, type PostgresStorage } from "#storage/postgres/open";
 import { DatabaseProxy } from "../chaos/database-proxy.ts";
 import {
@@ -105,6 +105,70 @@ describe.skipIf(missing !== undefined)(`Postgres, when it is in trouble (${missi
       expect(uncaught).toEqual([]);
       expect(error).toMatchObject({ code: "unavailable" });
       expect(await database.rows("select 1 as one")).toEqual([{ one: 1 }]);
+    });
+  });
+
+  describe("a server that is silent", () => {
+    const patience: Patience = { answerMs: 800, silentMs: 100, repeatMs: 500, deadlineMs: 1_200 };
+    const unavailable = { code: "unavailable" };
+    let proxy: DatabaseProxy;
+    let database: Database;
+    beforeEach(async () => {
+      proxy = await DatabaseProxy.start(url);
+      const pool = { min: 0, max: 2, timeoutMs: 400 };
+      database = new Database({ url: proxy.url, pool, prepare: true, patience });
+      await Promise.all([database.rows("select 1"), database.rows("select 1")]);
+    });
+    afterEach(async () => {
+      proxy.cut();
+      await database[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    });
+
+    async function timed(work: Promise<unknown>): Promise<number> {
+      const began = performance.now();
+      expect(await work.catch((error) => error)).toMatchObject(unavailable);
+      return performance.now() - began;
+    }
+
+    it("is waited for once, and then only for a moment until it answers", async () => {
+      proxy.silent = true;
+      const first = await timed(database.rows("select 1"));
+      expect(first).toBeGreaterThan(patience.answerMs - 50);
+      expect(first).toBeLessThan(2 * patience.answerMs);
+      // Over the other connection that was idle, then over a new one.
+      expect(await timed(database.rows("select 1"))).toBeLessThan(patience.answerMs);
+      expect(await timed(database.rows("select 1"))).toBeLessThan(patience.answerMs);
+      proxy.silent = false;
+      proxy.cut();
+      const answered = () => database.rows("select 1 as one").catch(() => undefined);
+      while ((await answered()) === undefined) await new Promise(setImmediate);
+      expect(await database.rows("select 1 as one from pg_sleep(0.3)")).toEqual([{ one: 1 }]);
+    });
+
+    it("ends a transaction that it was silent in, without a rollback that nobody would hear", async () => {
+      const work = database.transaction(async (transaction) => {
+        await transaction.rows("select 1");
+        proxy.silent = true;
+        await transaction.rows("select 2");
+      });
+      expect(await timed(work)).toBeLessThan(2 * patience.answerMs);
+    });
+
+    it("is sent nothing again once that has taken long", async () => {
+      const thread = await used();
+      const { release } = await locked(thread);
+      let attempts = 0;
+      const work = database.transaction(async (transaction) => {
+        attempts++;
+        await transaction.rows("set local lock_timeout = 200");
+        await transaction.rows("select from fractal.lanes where thread_id = $1 for update", [thread]);
+      });
+      await timed(work);
+      await release();
+      // Five, if there were time.
+      expect(attempts).toBeGreaterThan(1);
+      expect(attempts).toBeLessThan(5);
     });
   });
 

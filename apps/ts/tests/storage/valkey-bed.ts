@@ -44,9 +44,17 @@ export class Bed implements AsyncDisposable {
   storing: Promise<void> = Promise.resolve();
   readonly #valkeys: [Valkey, Valkey];
   readonly #dir: string;
+  readonly #lines: string[];
 
-  private constructor(parts: { server: RedisServer; database: Storage; dir: string; valkeys: [Valkey, Valkey] }) {
+  private constructor(parts: {
+    server: RedisServer;
+    database: Storage;
+    dir: string;
+    valkeys: [Valkey, Valkey];
+    lines: string[];
+  }) {
     const { server, database, dir, valkeys } = parts;
+    this.#lines = parts.lines;
     this.server = server;
     this.database = database;
     this.raw = new Redis(server.url);
@@ -76,7 +84,8 @@ export class Bed implements AsyncDisposable {
   }
 
   static async open(): Promise<Bed> {
-    const logger = createLogger({ level: "silent", json: true, write: () => undefined });
+    const lines: string[] = [];
+    const logger = createLogger({ level: "info", json: true, write: (line) => lines.push(line) });
     const dir = mkdtempSync(join(tmpdir(), "fractal-"));
     const server = await RedisServer.start();
     const database = await openSqliteStorage({ dataDir: dir });
@@ -85,7 +94,12 @@ export class Bed implements AsyncDisposable {
       await openValkey(server.url, { logger }),
       await openValkey(server.url, { logger }),
     ];
-    return new Bed({ server, database, dir, valkeys });
+    return new Bed({ server, database, dir, valkeys, lines });
+  }
+
+  /** What both have logged. */
+  get logged(): string {
+    return this.#lines.join("");
   }
 
   get connected(): boolean {

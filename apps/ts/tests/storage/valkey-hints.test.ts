@@ -2,9 +2,12 @@ import { describe, expect, it } from "bun:test";
 import { type AddressInfo, createServer } from "node:net";
 import { createLogger } from "@fractal-agents/infra/logger";
 import { Redis } from "ioredis";
+import { Hints } from "#core/runs/hints";
 import type { Hint } from "#core/signals";
 import { StorageError } from "#core/storage";
+import { openPostgresStorage } from "#storage/postgres/open";
 import { openValkey } from "#storage/valkey/open";
+import { postgresAvailable, sharedPostgres } from "../servers/postgres.ts";
 import { RedisServer, redisAvailable } from "../servers/redis.ts";
 
 function journal() {
@@ -108,6 +111,39 @@ describe.skipIf(redisAvailable() !== undefined)("hints over Valkey", () => {
     await until(() => heard.length > 1);
     expect(lines).toHaveLength(1);
   });
+});
+
+const missing = redisAvailable() ?? (await postgresAvailable());
+
+describe.skipIf(missing !== undefined)(`hints in a fleet that is not all on Valkey (${missing ?? "found"})`, () => {
+  it("go by the database as well, until everybody is", async () => {
+    await using server = await RedisServer.start();
+    const { logger } = journal();
+    const url = await (await sharedPostgres()).createDatabase();
+    const open = () => openPostgresStorage({ url, pool: { min: 0, max: 2, timeoutMs: 10_000 }, prepare: true });
+    await using plain = await open();
+    await using one = await openValkey(server.url, { logger });
+    await using executor = one.wrap(await open());
+    const [byDatabase, byValkey]: [Hint[], Hint[]] = [[], []];
+    plain.signals.subscribe((hint) => byDatabase.push(hint));
+    const say = (id: string) => executor.signals.publish(hintOf(id));
+    const reaches = (heard: Hint[], id: string) =>
+      until(() => heard.some((hint) => hint.kind === "log" && hint.run_id === id));
+    // As its beats say.
+    new Hints(executor.signals, { shared: true, always: false }).processes = 2;
+    say("unequal");
+    await reaches(byDatabase, "unequal");
+    await using two = await openValkey(server.url, { logger });
+    two.signals.subscribe((hint) => byValkey.push(hint));
+    for (const id of ["first", "second", "equal"]) {
+      say(id);
+      await reaches(byValkey, id);
+    }
+    new Hints(executor.signals, { shared: true, always: false }).processes = 3;
+    say("unequal again");
+    await reaches(byDatabase, "unequal again");
+    expect(byDatabase).not.toContainEqual(hintOf("equal"));
+  }, 60_000);
 });
 
 describe.skipIf(redisAvailable() !== undefined)("a Valkey server that goes away", () => {

@@ -150,6 +150,8 @@ describe.skipIf(redisAvailable() !== undefined)("the live log over Valkey", () =
       await follower.look();
       await bed.executor.runs.cancel(ALICE, { run_id: run.run_id }, action);
       await bed.executor.runs.evict(fenceOf(run));
+      // It goes by another connection than the reader's.
+      await until(async () => (await bed.raw.exists(streamOf(run))) === 0);
       await follower.look();
       expect(follower.over).toBe(true);
     });
@@ -187,4 +189,16 @@ describe.skipIf(redisAvailable() !== undefined)("the live log over Valkey", () =
     await follower.toEnd();
     expect(follower.ids).toEqual(["0-0", "0-1", "0-2", "0-3", "0-4", "0-5"]);
   }, 20_000);
+});
+
+describe.skipIf(redisAvailable() !== undefined)("a Valkey server that refuses what is written", () => {
+  it("is told of in the log, and nothing of what people wrote", async () => {
+    await using own = await Bed.open();
+    const run = await own.start();
+    await own.raw.config("SET", "maxmemory", "1");
+    expect(await say(own.executor, fenceOf(run), says(fenceOf(run), 0, '"my secret wish"'))).toBe("written");
+    await until(() => own.logged.includes("lost Valkey"));
+    expect(own.logged).toContain("OOM command not allowed");
+    expect(own.logged).not.toContain("secret wish");
+  });
 });

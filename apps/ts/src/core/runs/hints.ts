@@ -2,8 +2,7 @@ import type { Signals } from "#core/signals";
 
 /** Tells the other processes what they may want to know at once; silent while there are none. */
 export class Hints {
-  /** Live processes on the database, as the last beat said; until then there may be others. */
-  processes: number;
+  #processes: number;
   readonly #signals: Signals;
   readonly #shared: boolean;
   readonly #always: boolean;
@@ -13,7 +12,17 @@ export class Hints {
     this.#signals = signals;
     this.#shared = how.shared;
     this.#always = how.always;
-    this.processes = how.shared ? 2 : 1;
+    this.#processes = how.shared ? 2 : 1;
+  }
+
+  /** Live processes on the database, as the last beat said; until then there may be others. */
+  get processes(): number {
+    return this.#processes;
+  }
+
+  set processes(count: number) {
+    this.#processes = count;
+    this.#signals.expect?.(count);
   }
 
   /** This process is there: the others need not wait for their next beat to know. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Pool, type PoolClient, type PoolConfig, types } from "pg";
-import { isConnectionFailure, isLockTimeout, isRepeatable, translate } from "./failures.ts";
+import { Pool, type PoolClient, type PoolConfig, type QueryConfig, types } from "pg";
+import { isConnectionFailure, isLockTimeout, isReadTimeout, isRepeatable, translate, wasAnswered } from "./failures.ts";
 
 /** int8 columns here are times in Unix ms, epochs and sequence numbers: all below 2^53. */
 const INT8 = 20;
@@ -29,10 +29,25 @@ export interface DatabaseOptions {
   prepare: boolean;
   /** Whether connections bring settings of their own; off for poolers that refuse them. */
   settings?: boolean;
+  patience?: Patience;
 }
 
 /** How often a statement that met a deadlock, a serialisation failure or a lost connection is sent again. */
 const REPEATS = 5;
+/** How long is waited for a server that may be silent, ms. */
+export interface Patience {
+  /** For the answer to one statement. Above the server's own limit, so that it is only met when nothing answers. */
+  answerMs: number;
+  /** For a connection and for an answer, once one was waited for in vain and until the server answers anything. */
+  silentMs: number;
+  /** Later than this nothing is sent again, so that what is sent has time. */
+  repeatMs: number;
+  /** For a statement or a transaction with all that it waits for and all repeats: one request may send several. */
+  deadlineMs: number;
+}
+
+const ANSWER_MS = 35_000;
+const PATIENCE: Patience = { answerMs: ANSWER_MS, silentMs: 5_000, repeatMs: 25_000, deadlineMs: 45_000 };
 
 export type Row = Record<string, unknown>;
 
@@ -57,10 +72,14 @@ export class Database implements AsyncDisposable {
   readonly #prepare: boolean;
   readonly #names = new Map<string, string>();
   readonly #limits: PoolLimits;
+  readonly #patience: Patience;
+  /** An answer was waited for in vain, and there was none since. */
+  #silent = false;
 
   constructor(options: DatabaseOptions) {
     this.#prepare = options.prepare;
     this.#limits = options.pool;
+    this.#patience = options.patience ?? PATIENCE;
     this.#pool = new Pool({
       ...connectionOptions(options.url, options.settings),
       min: options.pool.min,
@@ -84,15 +103,17 @@ export class Database implements AsyncDisposable {
    * connection, so it must be safe to repeat. `built`: made of a caller's conditions, so it is not worth preparing.
    */
   async rows<T = Row>(text: string, params: readonly unknown[] = [], how: Statement = {}): Promise<T[]> {
+    const began = performance.now();
     for (let attempt = 1; ; attempt++) {
       try {
-        const name = how.built === true ? undefined : this.#named(text);
-        const result = await this.#pool.query({ ...name, text, values: params as unknown[] });
-        return result.rows as T[];
+        return await this.#alone<T>(
+          { ...(how.built !== true && this.#named(text)), text, values: params as unknown[] },
+          began,
+        );
       } catch (error) {
         const repeatable = isRepeatable(error) && !(how.impatient === true && isLockTimeout(error));
-        const again = repeatable || (how.once !== true && isConnectionFailure(error));
-        if (!again || attempt >= REPEATS) throw translate(error);
+        const again = repeatable || (how.once !== true && isConnectionFailure(error) && !this.#silent);
+        if (!again || !this.#mayRepeat(attempt, began)) throw translate(error);
         await delay(2 ** attempt * 5 * (0.5 + Math.random()));
       }
     }
@@ -104,43 +125,91 @@ export class Database implements AsyncDisposable {
 
   /** A few statements that belong together; repeated whole after a deadlock. */
   async transaction<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const began = performance.now();
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(work);
+        return await this.#together(work, began);
       } catch (error) {
-        if (!isRepeatable(error) || attempt >= REPEATS) throw translate(error);
+        if (!isRepeatable(error) || !this.#mayRepeat(attempt, began)) throw translate(error);
         await delay(2 ** attempt * 5 * (0.5 + Math.random()));
       }
     }
   }
 
-  async #once<T>(work: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const client = await this.#pool.connect();
-    // The pool listens to idle clients only. What is wrong is told by the statement that needs the connection.
-    const lost = () => undefined;
-    client.on("error", lost);
+  #mayRepeat(attempt: number, began: number): boolean {
+    return attempt < REPEATS && performance.now() - began < this.#patience.repeatMs;
+  }
+
+  /** A connection on which a statement has failed is not used again. */
+  async #alone<T>(query: QueryConfig, began: number): Promise<T[]> {
+    const client = await this.#connect();
     let broken: Error | undefined;
     try {
-      await client.query("begin");
-      const result = await work({ rows: (text, params = []) => this.#on(client, text, params) });
-      await client.query("commit");
-      return result;
+      return await this.#ask<T>(client, query, began);
     } catch (error) {
-      try {
-        await client.query("rollback");
-      } catch (rollback) {
-        broken = rollback as Error;
-      }
+      broken = error as Error;
       throw error;
     } finally {
-      client.off("error", lost);
-      client.release(broken);
+      giveBack(client, broken);
     }
   }
 
-  async #on<T>(client: PoolClient, text: string, params: readonly unknown[]): Promise<T[]> {
-    const result = await client.query({ ...this.#named(text), text, values: params as unknown[] });
-    return result.rows as T[];
+  async #together<T>(work: (transaction: Transaction) => Promise<T>, began: number): Promise<T> {
+    const client = await this.#connect();
+    let broken: Error | undefined;
+    try {
+      await this.#ask(client, { text: "begin" }, began);
+      const result = await work({
+        rows: (text, params = []) =>
+          this.#ask(client, { ...this.#named(text), text, values: params as unknown[] }, began),
+      });
+      await this.#ask(client, { text: "commit" }, began);
+      return result;
+    } catch (error) {
+      broken = await this.#rollback(client, error);
+      throw error;
+    } finally {
+      giveBack(client, broken);
+    }
+  }
+
+  /** @returns Why the connection cannot be used again, if so: then its end rolls back. */
+  async #rollback(client: PoolClient, error: unknown): Promise<Error | undefined> {
+    // It would only wait behind a statement that is not answered.
+    if (isConnectionFailure(error)) return error as Error;
+    try {
+      await this.#ask(client, { text: "rollback" }, performance.now());
+      return undefined;
+    } catch (failure) {
+      return failure as Error;
+    }
+  }
+
+  async #connect(): Promise<PoolClient> {
+    const connecting = this.#pool.connect();
+    const client = await (this.#silent ? soon(connecting, this.#patience.silentMs) : connecting);
+    // The pool listens to idle clients only. What is wrong is told by the statement that needs the connection.
+    client.on("error", ignore);
+    return client;
+  }
+
+  async #ask<T>(client: PoolClient, query: QueryConfig, began: number): Promise<T[]> {
+    const { answerMs, silentMs, deadlineMs } = this.#patience;
+    const limit = this.#silent ? silentMs : answerMs;
+    const left = began + deadlineMs - performance.now();
+    const timed: QueryConfig & { query_timeout: number } = {
+      ...query,
+      query_timeout: Math.max(1, Math.min(limit, left)),
+    };
+    try {
+      const { rows } = await client.query(timed);
+      this.#silent = false;
+      return rows as T[];
+    } catch (error) {
+      if (isReadTimeout(error) && limit <= left) this.#silent = true;
+      else if (wasAnswered(error)) this.#silent = false;
+      throw error;
+    }
   }
 
   /** Prepared under a name that stands for its text: parsed and planned once per connection. */
@@ -159,6 +228,29 @@ export class Database implements AsyncDisposable {
   }
 }
 
+function ignore(): void {}
+
+function giveBack(client: PoolClient, broken: Error | undefined): void {
+  client.off("error", ignore);
+  client.release(broken);
+}
+
+/** A connection of the pool that nobody waits for any more goes back to it. */
+async function soon(connecting: Promise<PoolClient>, ms: number): Promise<PoolClient> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error("connection timeout: the server was silent before")), ms);
+  let waiting = true;
+  try {
+    return await Promise.race([connecting, late.promise]);
+  } catch (error) {
+    waiting = false;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    if (!waiting) connecting.then((client) => client.release(), ignore);
+  }
+}
+
 /** What a stuck lock or a forgotten transaction may cost, ms. */
 const SETTINGS = { statement_timeout: 30_000, lock_timeout: 10_000, idle_in_transaction_session_timeout: 15_000 };
 
@@ -169,8 +261,7 @@ export function connectionOptions(url: string, settings = true): PoolConfig {
     application_name: "fractal",
     keepAlive: true,
     keepAliveInitialDelayMillis: 30_000,
-    // Above the server's own limit: for a server, or a way to it, that is silent.
-    query_timeout: 35_000,
+    query_timeout: ANSWER_MS,
     ...(settings && SETTINGS),
   };
 }

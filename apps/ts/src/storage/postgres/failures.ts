@@ -1,3 +1,4 @@
+import { DatabaseError } from "pg";
 import { RuntimeError } from "#core/errors";
 
 /** SQLSTATE of an error of the server, or the code of one of the socket. */
@@ -39,6 +40,16 @@ export function isConnectionFailure(error: unknown): boolean {
     error instanceof Error &&
     /connection (?:terminated|timeout)|Query read timeout|Client has encountered/i.test(error.message)
   );
+}
+
+/** No answer came in the time that was set for it; the statement may still be under way. */
+export function isReadTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === "Query read timeout";
+}
+
+/** The server itself has said so. */
+export function wasAnswered(error: unknown): boolean {
+  return error instanceof DatabaseError && !isConnectionFailure(error);
 }
 
 /** The pool had no connection to give in DATABASE_POOL_TIMEOUT. Nothing was sent. */

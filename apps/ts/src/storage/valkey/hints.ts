@@ -12,6 +12,7 @@ const LONGEST_MESSAGE = 1024 * 1024;
 export class ValkeySignals implements Signals {
   readonly #links: { commands: Link; subscriber: Link };
   readonly #box: HintBox;
+  #reached = 0;
 
   constructor(channel: string, links: { commands: Link; subscriber: Link }, logger: Logger) {
     const { commands, subscriber } = links;
@@ -20,7 +21,13 @@ export class ValkeySignals implements Signals {
       coalesceMs: COALESCE_MS,
       maxLength: LONGEST_MESSAGE,
       send: (text) => {
-        if (commands.up) commands.redis.publish(channel, text).catch((error: Error) => commands.failed(error));
+        if (!commands.up) return;
+        commands.redis.publish(channel, text).then(
+          (reached) => {
+            this.#reached = reached;
+          },
+          (error: Error) => commands.failed(error),
+        );
       },
       failed: (error, hint) => logger.error({ err: error, kind: hint.kind }, "a hint could not be followed"),
     });
@@ -36,6 +43,11 @@ export class ValkeySignals implements Signals {
   /** Whether hints leave at present. */
   get sending(): boolean {
     return this.#links.commands.up;
+  }
+
+  /** How many processes the last message has reached, this one included. */
+  get reached(): number {
+    return this.#reached;
   }
 
   publish(hint: Hint): void {

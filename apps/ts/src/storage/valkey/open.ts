@@ -137,10 +137,18 @@ function replacing<T extends Base, Base extends object = T>(target: T, members: 
   });
 }
 
-/** Hints go by the database's own way, if it has one, while Valkey is away. */
+/**
+ * Hints go by the database's own way, if it has one, while Valkey is away, and besides while it does not reach everybody:
+ * a process may have been started without it, or have lost it.
+ */
 function withFallback(signals: ValkeySignals, stored: Signals): Signals {
+  let processes = 1;
   return {
-    publish: (hint) => (signals.sending ? signals.publish(hint) : stored.publish(hint)),
+    publish: (hint) => {
+      const reachesAll = signals.sending && signals.reached >= processes;
+      signals.publish(hint);
+      if (!reachesAll) stored.publish(hint);
+    },
     subscribe: (listener) => {
       const stops = [signals.subscribe(listener), stored.subscribe(listener)];
       return () => {
@@ -149,6 +157,9 @@ function withFallback(signals: ValkeySignals, stored: Signals): Signals {
     },
     get connected() {
       return signals.connected;
+    },
+    expect: (count) => {
+      processes = count;
     },
   };
 }
