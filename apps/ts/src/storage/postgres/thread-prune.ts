@@ -5,18 +5,6 @@ import { parseObject } from "../common/run-rows.ts";
 import type { Database, Transaction } from "./database.ts";
 import { SEEN, seenParams } from "./thread-rows.ts";
 
-/**
- * A thread that never had a run gets its lane now, or a run that is being created would not meet the lock. The thread is
- * held meanwhile: whoever deletes it is waited for, and nothing is inserted then.
- */
-export function ensureLane(where: string): string {
-  return (
-    `insert into fractal.lanes (thread_id) select t.thread_id from fractal.threads t where ${where} and not exists ` +
-    "(select from fractal.lanes l where l.thread_id = t.thread_id) for key share of t on conflict (thread_id) do nothing"
-  );
-}
-
-const ENSURE = ensureLane(SEEN);
 const LOCK =
   `with seen as materialized (select t.thread_id from fractal.threads t where ${SEEN}) ` +
   "select l.active is not null or l.head_seq is not null as held from fractal.lanes l " +
@@ -33,7 +21,6 @@ export async function lockSeen(
   threadId: string,
 ): Promise<{ thread_id: string; held: boolean } | undefined> {
   const params = seenParams(scope, threadId);
-  await transaction.rows(ENSURE, params);
   const [lane] = await transaction.rows<{ held: boolean }>(LOCK, params);
   if (lane === undefined) return undefined;
   const [thread] = await transaction.rows<{ thread_id: string }>(AGAIN, params);
