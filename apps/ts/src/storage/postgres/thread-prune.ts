@@ -1,6 +1,7 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { JsonObject } from "#schemas/common";
 import { inlineChannels } from "../common/inline-values.ts";
+import { keptNamespaces, type NewestCheckpoint } from "../common/kept-namespaces.ts";
 import { parseObject } from "../common/run-rows.ts";
 import type { Database, Transaction } from "./database.ts";
 import { SEEN, seenParams } from "./thread-rows.ts";
@@ -48,8 +49,8 @@ interface Kept {
 }
 
 const NEWEST =
-  "select distinct on (ns) ns, checkpoint_id, case when strpos(metadata, 'counters_since_delta_snapshot') > 0 " +
-  "then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, checkpoint_id desc";
+  "select distinct on (ns) ns, checkpoint_id, case when strpos(ns, ':') > 0 " +
+  "or strpos(metadata, 'counters_since_delta_snapshot') > 0 then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, checkpoint_id desc";
 
 /** $2 and $3: namespaces and ids of what stays. */
 const DROP = `
@@ -58,19 +59,21 @@ gone as (
   delete from fractal.checkpoints c where c.thread_id = $1
     and not exists (select from kept k where k.ns = c.ns and k.id = c.checkpoint_id) returning 1),
 writes as (
-  delete from fractal.checkpoint_writes w where w.thread_id = $1 and exists (select from kept k where k.ns = w.ns)
+  delete from fractal.checkpoint_writes w where w.thread_id = $1
+    and exists (select from fractal.checkpoints c where c.thread_id = $1 and c.ns = w.ns)
     and not exists (select from kept k where k.ns = w.ns and k.id = w.checkpoint_id))
 select fractal.mark_garbage($1) where exists (select from gone)`;
 
 /**
- * Drops all but the newest checkpoint of every namespace, and the writes of those dropped. Kept besides: ancestors that
- * a delta channel of the newest one is rebuilt from, up to the one that stores its value. Under the lock of the lane.
+ * Drops all but the newest checkpoint of every namespace, and of those what belongs to tasks that are over; and the writes
+ * of what is dropped. Kept besides: ancestors that a delta channel of the newest one is rebuilt from, up to the one that
+ * stores its value. Under the lock of the lane.
  */
 export async function pruneThread(transaction: Transaction, threadId: string): Promise<void> {
-  const newest = await transaction.rows<Kept & { metadata: string | null }>(NEWEST, [threadId]);
+  const newest = await transaction.rows<NewestCheckpoint>(NEWEST, [threadId]);
   if (newest.length === 0) return;
   const kept: Kept[] = [];
-  for (const { ns, checkpoint_id, metadata } of newest) {
+  for (const { ns, checkpoint_id, metadata } of keptNamespaces(newest)) {
     kept.push({ ns, checkpoint_id });
     const missing = metadata === null ? [] : deltaChannels(metadata);
     if (missing.length === 0) continue;
