@@ -241,6 +241,58 @@ export function threadsContract(engine: Engine): void {
       expect(await threads().find(ALICE, run.thread_id)).toBeUndefined();
     });
 
+    it("prunes the namespaces of tasks that are over, and keeps those of tasks of the newest checkpoint", async () => {
+      const { run, fence } = await running(bench);
+      const { checkpoints, runs } = bench.storage;
+      const at = (ns: string, checkpointId: string, parents?: Record<string, string>) =>
+        put(
+          fence,
+          checkpoint(fence, checkpointId, {
+            checkpoint_ns: ns,
+            ...(parents && { metadata: JSON.stringify({ parents }) }),
+          }),
+        );
+      for (const scope of ["", "assistant:11111111-1111-4111-8111-111111111111"]) {
+        const under = (ns: string) => (scope === "" ? ns : `${scope}|${ns}`);
+        await checkpoints.commit([
+          at(scope, "c1"),
+          at(under("a:over"), "c2", { "": "c1" }),
+          at(under("a:over|b:over"), "c3", { "": "c1", "a:over": "c2" }),
+          // It has a memory of its own: no task's id in its name.
+          at(under("memory"), "c2", { "": "c1" }),
+          at(scope, "c5"),
+          // By a clock that is behind.
+          at(under("a:now"), "c4", { "": "c5" }),
+          at(under("a:now|1"), "c6", { "": "c5" }),
+          at(under("a:now|b:over"), "c7", { "": "c5", "a:now": "c3" }),
+          at(under("a:now|b:now"), "c8", { "": "c5", "a:now": "c4" }),
+          at(under("a:unknown"), "c1", { "": "c5", gone: "c1" }),
+          at(under("a:silent"), "c1"),
+          writes(fence, write(fence, "c2", { checkpoint_ns: under("a:over") })),
+          writes(fence, write(fence, "c8", { checkpoint_ns: under("a:now|b:now") })),
+        ]);
+      }
+      await runs.finish(fence, outcome());
+      expect(await threads().prune(ALICE, [run.thread_id], "keep_latest")).toBe(1);
+      const left = await checkpoints.list(ALICE, { thread_id: run.thread_id });
+      const named = (scope: string) =>
+        left
+          .filter(({ row }) => row.checkpoint_ns.startsWith("assistant:") === (scope !== ""))
+          .map(({ row, writes }) => [row.checkpoint_ns.slice(scope.length), row.checkpoint_id, writes.length])
+          .sort();
+      const kept = [
+        ["a:now", "c4", 0],
+        ["a:now|1", "c6", 0],
+        ["a:now|b:now", "c8", 1],
+        ["a:silent", "c1", 0],
+        ["a:unknown", "c1", 0],
+        ["memory", "c2", 0],
+      ];
+      expect(named("")).toEqual([["", "c5", 0], ...kept] as never);
+      const scope = "assistant:11111111-1111-4111-8111-111111111111";
+      expect(named(scope)).toEqual([["", "c5", 0], ...kept.map(([ns, ...rest]) => [`|${ns}`, ...rest])] as never);
+    });
+
     it("shows when a thread expires, and counts from its last activity", async () => {
       const threadId = id();
       await threads().insert(ALICE, {

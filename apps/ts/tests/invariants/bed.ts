@@ -29,6 +29,7 @@ export class Bed implements AsyncDisposable {
   readonly sql: Client;
   readonly #others: Client[] = [];
   readonly #name: string;
+  #closing: Promise<unknown> | undefined;
 
   private constructor(parts: { a: PostgresStorage; b: PostgresStorage; url: string; sql: Client; name: string }) {
     this.a = parts.a;
@@ -69,15 +70,30 @@ export class Bed implements AsyncDisposable {
     return rows[0]?.[0] as T;
   }
 
-  /** Until some session waits for a lock. */
-  async blocked(): Promise<void> {
+  /** Until some session waits for a lock, or so many do. */
+  async blocked(sessions = 1): Promise<void> {
     const waiting =
       "select count(*)::int from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    while ((await this.value<number>(waiting)) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    while ((await this.value<number>(waiting)) < sessions) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  /** How often two of them have waited for each other. Ends both: sessions have told by the time that they are gone. */
+  async deadlocks(): Promise<number> {
+    await this.#close();
+    const others =
+      "select count(*)::int from pg_stat_activity where datname = current_database() and backend_type = 'client backend' " +
+      "and pid <> pg_backend_pid()";
+    while ((await this.value<number>(others)) > this.#others.length) await new Promise(setImmediate);
+    return this.value<number>("select deadlocks::int from pg_stat_database where datname = current_database()");
+  }
+
+  #close(): Promise<unknown> {
+    this.#closing ??= Promise.all([this.a[Symbol.asyncDispose](), this.b[Symbol.asyncDispose]()]);
+    return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.a[Symbol.asyncDispose](), this.b[Symbol.asyncDispose]()]);
+    await this.#close();
     for (const client of [this.sql, ...this.#others]) await client.end();
     await asAdmin(`drop database ${this.#name} with (force)`);
   }

@@ -41,7 +41,10 @@ export interface ThreadRepository {
    * log; metadata copied plus thread_id. "busy" while a run is pending or running.
    */
   copy(scope: AuthScope, threadId: string, newId: string): Promise<Thread | "busy" | "no_thread">;
-  /** keep_latest: drops all but the newest checkpoint per scope (and the ancestors that delta channels need). */
+  /**
+   * keep_latest: drops all but the newest checkpoint per scope, the ancestors that delta channels need, and what subgraphs
+   * have kept for tasks of that newest checkpoint.
+   */
   prune(scope: AuthScope, threadIds: string[], strategy: "delete" | "keep_latest"): Promise<number>;
 }
 

@@ -1,7 +1,7 @@
 import type { Retention } from "#core/threads/repository";
 import { NOW } from "./conditions.ts";
 import type { Database, Transaction } from "./database.ts";
-import { ensureLane, pruneThread } from "./thread-prune.ts";
+import { pruneThread } from "./thread-prune.ts";
 
 /** Threads looked at per sweep; what one of them owns counts against the batch. */
 const THREADS_PER_SWEEP = 20;
@@ -19,7 +19,6 @@ select count(*) as dropped from gone`;
 
 const DUE = `select thread_id from fractal.threads where expires_at <= ${NOW} order by expires_at limit ${THREADS_PER_SWEEP}`;
 
-const ENSURE_LANE = ensureLane("t.thread_id = $1");
 const LANE =
   "select active is not null as active, active is not null or head_seq is not null as held from fractal.lanes " +
   "where thread_id = $1 for update skip locked";
@@ -129,7 +128,6 @@ async function overThreads(database: Database, select: string, how: { batch: num
 
 /** Undefined when the thread is gone, or somebody else has locked its lane. */
 async function laneOf(transaction: Transaction, threadId: string) {
-  await transaction.rows(ENSURE_LANE, [threadId]);
   const [lane] = await transaction.rows<{ held: boolean; active: boolean }>(LANE, [threadId]);
   return lane;
 }

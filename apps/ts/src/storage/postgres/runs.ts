@@ -155,8 +155,11 @@ export function postgresRuns(database: Database): RunRepository {
       if (row.status === "pending" || row.status === "running") {
         throw new RuntimeError("conflict", `Run ${runId} is ${row.status}; cancel it before deleting it`);
       }
-      // A finished run stays finished, so nothing can come between.
-      await database.rows("select fractal.purge_run(r) from fractal.runs r where r.seq = $1", [row.seq]);
+      // A finished run stays finished. The lane keeps out who deletes the thread, and who clears the mark of its garbage.
+      await database.transaction(async (transaction) => {
+        await transaction.rows("select from fractal.lanes where thread_id = $1 for update", [row.thread_id]);
+        await transaction.rows("select fractal.purge_run(r) from fractal.runs r where r.seq = $1", [row.seq]);
+      });
       return true;
     },
 

@@ -8,14 +8,15 @@ import { type Database, uuid } from "./database.ts";
 import { isConnectionFailure } from "./failures.ts";
 import { SELECT_THREAD, type ThreadRow, toThread } from "./thread-rows.ts";
 
+/** Each with its lane: whoever writes to a thread locks that first, and nobody has to make it. */
 const INSERT =
-  "insert into fractal.threads as t (thread_id, tenant, owner, hidden, status, bound, ttl_strategy, ttl_minutes, expires_at, " +
+  "with made as (insert into fractal.threads as t (thread_id, tenant, owner, hidden, status, bound, ttl_strategy, ttl_minutes, expires_at, " +
   "state_updated_at, created_at, updated_at, metadata) select q.id, q.tenant, q.owner, false, 'idle', false, q.strategy, " +
   "q.minutes, at + round(q.minutes * 60000)::bigint, at, at, at, q.metadata from fractal.now_ms() at, " +
   "json_to_recordset($1) as q (id uuid, tenant text, owner text, strategy text, minutes float8, metadata jsonb) " +
   "on conflict (thread_id) do nothing returning t.thread_id, t.ttl_strategy, t.ttl_minutes, t.expires_at, " +
   't.state_updated_at, t.created_at, t.updated_at, t.metadata, t.config, t.error, t.status, null as "values", ' +
-  "null as interrupts";
+  "null as interrupts), lane as (insert into fractal.lanes (thread_id) select thread_id from made) select * from made";
 
 interface Call {
   scope: AuthScope;

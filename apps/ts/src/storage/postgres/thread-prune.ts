@@ -1,22 +1,11 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { JsonObject } from "#schemas/common";
 import { inlineChannels } from "../common/inline-values.ts";
+import { keptNamespaces, type NewestCheckpoint } from "../common/kept-namespaces.ts";
 import { parseObject } from "../common/run-rows.ts";
 import type { Database, Transaction } from "./database.ts";
 import { SEEN, seenParams } from "./thread-rows.ts";
 
-/**
- * A thread that never had a run gets its lane now, or a run that is being created would not meet the lock. The thread is
- * held meanwhile: whoever deletes it is waited for, and nothing is inserted then.
- */
-export function ensureLane(where: string): string {
-  return (
-    `insert into fractal.lanes (thread_id) select t.thread_id from fractal.threads t where ${where} and not exists ` +
-    "(select from fractal.lanes l where l.thread_id = t.thread_id) for key share of t on conflict (thread_id) do nothing"
-  );
-}
-
-const ENSURE = ensureLane(SEEN);
 const LOCK =
   `with seen as materialized (select t.thread_id from fractal.threads t where ${SEEN}) ` +
   "select l.active is not null or l.head_seq is not null as held from fractal.lanes l " +
@@ -33,7 +22,6 @@ export async function lockSeen(
   threadId: string,
 ): Promise<{ thread_id: string; held: boolean } | undefined> {
   const params = seenParams(scope, threadId);
-  await transaction.rows(ENSURE, params);
   const [lane] = await transaction.rows<{ held: boolean }>(LOCK, params);
   if (lane === undefined) return undefined;
   const [thread] = await transaction.rows<{ thread_id: string }>(AGAIN, params);
@@ -61,8 +49,8 @@ interface Kept {
 }
 
 const NEWEST =
-  "select distinct on (ns) ns, checkpoint_id, case when strpos(metadata, 'counters_since_delta_snapshot') > 0 " +
-  "then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, checkpoint_id desc";
+  "select distinct on (ns) ns, checkpoint_id, case when strpos(ns, ':') > 0 " +
+  "or strpos(metadata, 'counters_since_delta_snapshot') > 0 then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, checkpoint_id desc";
 
 /** $2 and $3: namespaces and ids of what stays. */
 const DROP = `
@@ -71,19 +59,21 @@ gone as (
   delete from fractal.checkpoints c where c.thread_id = $1
     and not exists (select from kept k where k.ns = c.ns and k.id = c.checkpoint_id) returning 1),
 writes as (
-  delete from fractal.checkpoint_writes w where w.thread_id = $1 and exists (select from kept k where k.ns = w.ns)
+  delete from fractal.checkpoint_writes w where w.thread_id = $1
+    and exists (select from fractal.checkpoints c where c.thread_id = $1 and c.ns = w.ns)
     and not exists (select from kept k where k.ns = w.ns and k.id = w.checkpoint_id))
 select fractal.mark_garbage($1) where exists (select from gone)`;
 
 /**
- * Drops all but the newest checkpoint of every namespace, and the writes of those dropped. Kept besides: ancestors that
- * a delta channel of the newest one is rebuilt from, up to the one that stores its value. Under the lock of the lane.
+ * Drops all but the newest checkpoint of every namespace, and of those what belongs to tasks that are over; and the writes
+ * of what is dropped. Kept besides: ancestors that a delta channel of the newest one is rebuilt from, up to the one that
+ * stores its value. Under the lock of the lane.
  */
 export async function pruneThread(transaction: Transaction, threadId: string): Promise<void> {
-  const newest = await transaction.rows<Kept & { metadata: string | null }>(NEWEST, [threadId]);
+  const newest = await transaction.rows<NewestCheckpoint>(NEWEST, [threadId]);
   if (newest.length === 0) return;
   const kept: Kept[] = [];
-  for (const { ns, checkpoint_id, metadata } of newest) {
+  for (const { ns, checkpoint_id, metadata } of keptNamespaces(newest)) {
     kept.push({ ns, checkpoint_id });
     const missing = metadata === null ? [] : deltaChannels(metadata);
     if (missing.length === 0) continue;

@@ -1,5 +1,6 @@
 import type { JsonObject } from "#schemas/common";
 import { inlineChannels } from "../common/inline-values.ts";
+import { keptNamespaces, type NewestCheckpoint } from "../common/kept-namespaces.ts";
 import { parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { markGarbage } from "./purge.ts";
@@ -13,17 +14,21 @@ interface Row {
   inline: Uint8Array;
 }
 
+/** $1: the thread. SQLite tells, beside a maximum, the other columns of the row that it comes from. */
+const NEWEST = "select ns, max(checkpoint_id) as checkpoint_id, metadata from checkpoints where thread = ? group by ns";
+
 /**
- * Drops all but the newest checkpoint of every namespace, and the writes of those dropped. Kept besides: ancestors that
- * a delta channel of the newest one is rebuilt from, up to the one that stores its value.
+ * Drops all but the newest checkpoint of every namespace, and of those what belongs to tasks that are over; and the writes
+ * of what is dropped. Kept besides: ancestors that a delta channel of the newest one is rebuilt from, up to the one that
+ * stores its value.
  */
 export function pruneThread(connection: Connection, thread: number): void {
-  const namespaces = connection
-    .sql("select ns, max(checkpoint_id) as newest from checkpoints where thread = ? group by ns")
-    .all<{ ns: string; newest: string }>(thread);
+  const namespaces = connection.sql(NEWEST).all<NewestCheckpoint>(thread);
+  const staying = new Set(keptNamespaces(namespaces));
   let dropped = 0;
-  for (const { ns, newest } of namespaces) {
-    const kept = JSON.stringify(neededBy(connection, { thread, ns, newest }));
+  for (const row of namespaces) {
+    const { ns, checkpoint_id: newest } = row;
+    const kept = JSON.stringify(staying.has(row) ? neededBy(connection, { thread, ns, newest }) : []);
     const gone = "thread = ? and ns = ? and checkpoint_id not in (select value from json_each(?))";
     dropped += connection.sql(`delete from checkpoints where ${gone}`).run(thread, ns, kept);
     connection.sql(`delete from checkpoint_writes where ${gone}`).run(thread, ns, kept);

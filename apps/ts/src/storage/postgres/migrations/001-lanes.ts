@@ -80,10 +80,11 @@ begin
   update fractal.threads set garbage = true where thread_id = p_thread and not garbage;
 end $$;
 
--- A thread with everything it owns; its fences are stale from then on.
+-- A thread with everything it owns; its fences are stale from then on. Without a lane it has just been deleted.
 create function fractal.purge_thread(p_thread uuid) returns boolean language plpgsql as $$
 begin
   perform from fractal.lanes where thread_id = p_thread for update;
+  if not found then return false; end if;
   delete from fractal.run_events where thread_id = p_thread;
   delete from fractal.checkpoint_writes where thread_id = p_thread;
   delete from fractal.checkpoints where thread_id = p_thread;

@@ -26,7 +26,6 @@ declare
   v_now bigint;
   v_due boolean;
   v_new_thread boolean := false;
-  v_new_lane boolean := false;
   v_metadata jsonb;
 begin
   select * into n from json_to_record(p) as x (
@@ -59,20 +58,14 @@ begin
       -- Somebody else has just made it: look at theirs.
       continue when not found;
       v_new_thread := true;
-      v_new_lane := true;
       l.thread_id := n.thread_id;
       l.epoch := 0;
       exit;
     end if;
     if t.tenant <> n.tenant or t.owner <> n.owner or t.hidden then kind := 'no_thread'; return next; return; end if;
     select * into l from fractal.lanes x where x.thread_id = n.thread_id for update;
-    if not found then
-      -- It never had a run: the lane is made at the end, and if somebody else makes it meanwhile all begins again.
-      v_new_lane := true;
-      l.thread_id := n.thread_id;
-      l.epoch := 0;
-    end if;
-    exit;
+    -- It has just been deleted: look again.
+    exit when found;
   end loop;
   if l.thread_id is null then
     raise exception 'thread % comes and goes', n.thread_id using errcode = 'serialization_failure';
@@ -143,16 +136,12 @@ begin
     raise exception 'idempotency key in use' using errcode = 'serialization_failure';
   end if;
 
-  if v_new_lane then
+  if v_new_thread then
     insert into fractal.lanes (thread_id, epoch, active, active_seq, worker_id, head_seq, head_at, head_pri, head_vt, head_graph, ready)
       values (n.thread_id, case when claimed then 1 else 0 end, case when claimed then r.run_id end,
         case when claimed then r.seq end, case when claimed then p_worker end, case when not claimed then r.seq end,
         case when not claimed then r.run_at end, r.priority, case when not claimed then r.vt end,
-        case when not claimed then r.graph_id end, not claimed and v_due)
-      on conflict do nothing;
-    if not found then
-      raise exception 'thread % has just got its lane', n.thread_id using errcode = 'serialization_failure';
-    end if;
+        case when not claimed then r.graph_id end, not claimed and v_due);
   elsif claimed then
     update fractal.lanes x set epoch = x.epoch + 1, active = r.run_id, active_seq = r.seq, worker_id = p_worker,
       head_seq = null, head_at = null, head_vt = null, head_graph = null, ready = false

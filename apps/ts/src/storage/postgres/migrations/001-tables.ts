@@ -74,7 +74,8 @@ create table fractal.thread_states (
   primary key (thread_id, scope)
 ) with (fillfactor = 80);
 
--- Lock, queue entry and fencing epoch of a thread in one narrow row, which changes several times a run.
+-- Lock, queue entry and fencing epoch of a thread in one narrow row, which changes several times a run. Made by the
+-- transaction that makes the thread, and gone with it: a writer that waited and finds no lane finds no thread either.
 create table fractal.lanes (
   thread_id uuid primary key references fractal.threads on delete cascade,
   epoch bigint not null default 0,

@@ -94,11 +94,6 @@ declare
 begin
   perform from fractal.threads where thread_id = p_thread and tenant = p_tenant and owner = p_owner and not hidden;
   if not found then return 'no_thread'; end if;
-  begin
-    insert into fractal.lanes (thread_id) values (p_thread) on conflict do nothing;
-  exception when foreign_key_violation then
-    return 'no_thread';
-  end;
   select * into l from fractal.lanes where thread_id = p_thread for update;
   if not found then return 'no_thread'; end if;
   if l.active is not null or exists (select from fractal.runs where thread_id = p_thread and status = 'pending') then
