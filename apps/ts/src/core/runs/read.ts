@@ -26,11 +26,14 @@ export interface Readable {
 /** `gone`: rolled back meanwhile, there is nothing left of it. */
 type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: boolean };
 
-/** The stream closes without an end: the server drains, the client is to come back. */
+/**
+ * The answer breaks off without an end: this process does not have the run any more, the client is to come back. A body
+ * that ended well would be taken for the run's end.
+ */
 export class StreamSuspended extends Error {
   override readonly name = "StreamSuspended";
   constructor() {
-    super("The server is draining; reconnect to go on");
+    super("The run goes on elsewhere; reconnect to go on");
   }
 }
 
@@ -45,8 +48,8 @@ export class RunReader {
   }
 
   /**
-   * Frames of a run, whatever has become of it: live, kept in the log, or only its final state. Ends when the run ends;
-   * throws nothing for a suspended one, the stream just closes.
+   * Frames of a run, whatever has become of it: live, kept in the log, or only its final state. Ends when the run ends,
+   * or the client leaves. Throws StreamSuspended when the run goes on elsewhere.
    */
   async *frames(scope: AuthScope, { run, feed }: Readable, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
@@ -55,8 +58,9 @@ export class RunReader {
     const found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
       yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
-      if (found.feed.state === "suspended") yield [COME_BACK];
-      return;
+      if (found.feed.state !== "suspended" || request.signal.aborted) return;
+      yield [COME_BACK];
+      throw new StreamSuspended();
     }
     if (found.gone) {
       if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
