@@ -202,6 +202,31 @@ export function fleetSuite(engine: FleetEngine): void {
       expect(ids).toEqual([...events, ...second].map(({ id }) => id as string));
     });
 
+    it("sends away who reads there what another executes, whatever it can read itself", async () => {
+      await using fleet = await Fleet.start(engine, [{ concurrency: 0 }, { concurrency: 5 }]);
+      const [a, b] = [fleet.server(0), fleet.server(1)];
+      const thread = await a.thread();
+      const name = crypto.randomUUID();
+      const body = { assistant_id: "gate", input: { name, n: 3 }, stream_mode: ["values", "custom"] };
+      const far = new SseReader(
+        await a.open("POST", `${thread.runs}/stream`, { body: { ...body, on_disconnect: "cancel" } }),
+      );
+      const seen = await far.readUntil(({ events }) => events.length === 3);
+      const run = { thread_id: thread.id, run_id: seen[0]?.data.run_id };
+      const waited = a.get(`${runPath(run)}/join`);
+      await until(() => a.hub.find(run.run_id)?.waiting === 1);
+      await fleet.lose(0);
+      expect(await far.untilBroken()).toEqual(seen);
+      const back = [a, b].map((server) => server.join(run, { from: seen.at(-1)?.id as string }));
+      await until(() => [a, b].every(({ hub }) => hub.find(run.run_id)?.readers === 1));
+      open(name);
+      const whole = await b.join(run, { from: "-1" });
+      for (const rest of await Promise.all(back)) expect([...seen, ...rest]).toEqual(whole);
+      expect(whole.at(-1)?.event).toBe("end");
+      // Whoever waits is not sent away as long as the run can be found.
+      expect((await waited).body.trail).toEqual(["before", "after"]);
+    });
+
     it("hands its runs to others when it drains, without using an attempt; their readers see no gap", async () => {
       await using fleet = await Fleet.start(engine, [{ concurrency: 1 }]);
       const a = fleet.server(0);
