@@ -117,6 +117,21 @@ export function fleetSuite(engine: FleetEngine): void {
       expect(events.map(({ id }) => id)).toEqual([`${epoch}-4`, `${epoch}-5`, `${epoch}-7`]);
     });
 
+    it("gives all of a run to a reader that comes with an id which no event has: it got nothing, not even the end", async () => {
+      const { run, name } = await remote({ stream_resumable: true, input: { n: 5 }, stream_mode: ["custom"] });
+      const { epoch } = (await a.storage.runs.find(ANONYMOUS, run.run_id)) as { epoch: number };
+      const ids = [`${epoch}-500`, `${epoch}-99999999999`, "0-99999999999", `${epoch + 7}-0`];
+      const lost = ids.flatMap((from) => [a, b].map((server) => server.join(run, { from })));
+      // Of the last event, before there is one: all of it is known.
+      const done = a.join(run, { from: `${epoch}-7` });
+      await until(() => a.hub.find(run.run_id)?.readers === 5 && b.hub.find(run.run_id)?.readers === 4);
+      open(name);
+      const whole = await b.join(run, { from: "-1" });
+      expect(whole.map(({ id }) => id)).toEqual([0, 1, 2, 3, 4, 5, 7].map((n) => `${epoch}-${n}`));
+      for (const events of await Promise.all(lost)) expect(events).toEqual(whole);
+      expect((await done).map(({ event }) => event)).toEqual(["end"]);
+    });
+
     it("cancels a run elsewhere, and waits until it is over", async () => {
       const { thread, run } = await remote();
       const reply = await a.post(`${runPath(run)}/cancel?wait=1`);

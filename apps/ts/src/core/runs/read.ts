@@ -55,12 +55,24 @@ export class RunReader {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
     const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
-    const found = await this.#find(scope, { run, feed });
+    let found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
-      yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
-      if (found.feed.state !== "suspended" || request.signal.aborted) return;
-      yield [COME_BACK];
-      throw new StreamSuspended();
+      const live = { ...request, modes, from: ofRun(run, request.from) };
+      let told = false;
+      for await (const frames of readLive(found.feed, source, live)) {
+        told = true;
+        yield frames;
+      }
+      if (request.signal.aborted) return;
+      if (found.feed.state === "ended") {
+        if (told || !isPast(live.from, found.feed)) return;
+        // It waited for events after an id that none was to have: it is told like one that comes after the end.
+        found = await this.#attach(scope, run);
+      }
+      if (found.feed !== undefined) {
+        yield [COME_BACK];
+        throw new StreamSuspended();
+      }
     }
     if (found.gone) {
       if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
@@ -185,6 +197,11 @@ export class RunReader {
 /** An id of a later epoch than the run ever had is none of its own. */
 function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
   return typeof from === "object" && from.epoch > run.epoch ? START : from;
+}
+
+/** Whether everything that has come in a feed lies before this place. */
+function isPast(place: JoinRequest["from"], { lastId }: RunFeed): boolean {
+  return typeof place === "object" && lastId !== undefined && compareIds(place, lastId) >= 0;
 }
 
 /** An event that has no place in the log, and so no id. */
