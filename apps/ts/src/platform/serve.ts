@@ -28,6 +28,19 @@ export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
+/** Answers that Node is sending: there an answer whose body fails would be ended well, as if it were complete. */
+const sending = new WeakMap<Request, { destroy(): unknown }>();
+
+/**
+ * Breaks off the connection of a request whose answer is not complete. False where the engine does that by itself when the
+ * body fails (Bun).
+ */
+export function breakOff(request: Request): boolean {
+  const answer = sending.get(request);
+  answer?.destroy();
+  return answer !== undefined;
+}
+
 /** Seconds without a byte in either direction after which a connection is cut, unless its request asked otherwise. */
 const IDLE_SECONDS = 60;
 
@@ -85,7 +98,10 @@ const JSON_TYPE = { "content-type": "application/json" };
 async function serveNode(options: ServeOptions): Promise<HttpServer> {
   const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({
-    fetch: options.fetch,
+    fetch: (request, { outgoing }) => {
+      sending.set(request, outgoing);
+      return options.fetch(request);
+    },
     // The global Request and Response stay Node's own: user graphs see what they expect.
     overrideGlobalObjects: false,
   }) as import("node:http").Server;

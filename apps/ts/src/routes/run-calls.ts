@@ -159,6 +159,7 @@ export class RunCalls {
     const { runs, logger, streams, unread } = this.#deps;
     const { scope } = c.var;
     return {
+      request: c.req.raw,
       streams,
       unread,
       // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.

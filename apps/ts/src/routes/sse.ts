@@ -1,9 +1,12 @@
+import { breakOff } from "#platform/serve";
 import type { Unread } from "./unread.ts";
 
 /** Every 5 s from the first byte, without a pause: clients take silence for a dead connection. */
 export const HEARTBEAT_MS = 5000;
 /** A client that takes nothing for so long is cut off: it comes back by its last id, and meanwhile costs nothing. */
 export const BLOCKED_MS = 30_000;
+/** An answer is broken off so long after its last bytes: the engine would take along what it has not sent. */
+const LAST_BYTES_MS = 20;
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": heartbeat\n\n");
@@ -16,6 +19,8 @@ const SSE_HEADERS = {
 } as const;
 
 export interface StreamCall {
+  /** Whose connection is broken off when the answer cannot be completed. */
+  request: Request;
   headers: Record<string, string>;
   /** Aborted by us when the client has gone. */
   controller: AbortController;
@@ -116,6 +121,10 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
     call.unread?.taken(client);
     source.count?.closed();
   };
+  // Without an error: the engine would print it, and it is told already.
+  const fail = () => {
+    if (!breakOff(call.request)) body?.error();
+  };
   const client = {
     // Not the client's wish, so its run goes on, whatever it asked for when it leaves.
     cutOff: () => {
@@ -123,7 +132,7 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
       source.count?.cutOff();
       call.controller.abort();
       source.close().catch(call.onError);
-      body?.error();
+      fail();
     },
   };
   let body: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -167,8 +176,7 @@ function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
           if (closed) return;
           stop();
           call.onError(error);
-          // Breaks the connection off. Without the error itself: the engine would print it, and it is told already.
-          controller.error();
+          setTimeout(fail, LAST_BYTES_MS);
         }
       },
       cancel() {

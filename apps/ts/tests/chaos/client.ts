@@ -60,9 +60,10 @@ class RunStream {
     try {
       await this.#read(await this.#request());
       if (over(result.events)) return true;
-      // A clean close without an end: the server drains, or does not have the run any more.
-      throw new Error("the stream closed before the run ended");
+      // The SDK would take that for the run's end.
+      throw new EndedWell(`the stream ended well before its run: ${describe(result)}`);
     } catch (error) {
+      if (error instanceof EndedWell) throw error;
       const cause = { cause: error };
       if (this.#signal.aborted) throw new Error(`${result.runId} did not end: ${describe(result)}`, cause);
       if (this.#path === undefined) throw new NotAccepted("the request that creates the run was not answered", cause);
@@ -147,6 +148,9 @@ function over(events: readonly SseEvent[]): boolean {
 
 /** Nobody knows whether there is a run. */
 export class NotAccepted extends Error {}
+
+/** A stream that is not over was closed as if it were: only one that is broken off is made again. */
+class EndedWell extends Error {}
 
 export class HttpError extends Error {
   readonly status: number;

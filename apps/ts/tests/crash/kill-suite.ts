@@ -1,5 +1,8 @@
 import { describe, expect, it } from "bun:test";
 import type { SseEvent } from "../runs/sse-client.ts";
+import { TcpProxy } from "../servers/tcp-proxy.ts";
+import { RawClient } from "../streams/raw-client.ts";
+import { type SdkEvent, streamWithSdk } from "./sdk-client.ts";
 import { CrashServer, type EngineName, eventually } from "./server.ts";
 
 const ids = (events: readonly SseEvent[]): string[] => events.flatMap(({ id }) => id ?? []);
@@ -84,7 +87,7 @@ export function killSuite(engine: EngineName): void {
 
   describe(`a clean stop in the middle of a streamed run (${engine})`, () => {
     it.each(["SIGTERM", "SIGINT"] as const)(
-      "by %s uses no attempt, closes the stream without an end, and goes on where it stood",
+      "by %s uses no attempt, breaks the stream off without an end, and goes on where it stood",
       async (signal) => {
         await using server = await CrashServer.start(engine);
         const threadId = await server.thread();
@@ -95,7 +98,7 @@ export function killSuite(engine: EngineName): void {
         });
         await before.readUntil(({ events }) => events.filter(({ event }) => event === "updates").length >= 3);
         const stopped = server.stop(signal);
-        const seen = await before.rest();
+        const seen = await before.untilBroken();
         expect(await stopped).toBe(0);
         expect(seen.map(({ event }) => event)).not.toContain("end");
         await server.start();
@@ -107,6 +110,55 @@ export function killSuite(engine: EngineName): void {
         expect((await server.json(`/threads/${threadId}/runs/${runId}`)).status).toBe("success");
       },
     );
+  });
+
+  describe(`a clean stop while an SDK reads (${engine})`, () => {
+    it.each(["a thread", "no thread"])(
+      "is not seen in the stream of a run with %s: nothing lacks or comes twice",
+      async (of) => {
+        await using server = await CrashServer.start(engine);
+        await using proxy = await TcpProxy.start(
+          () => server.url,
+          (near, far) => void near.pipe(far).pipe(near),
+        );
+        // Without it a run without a thread begins again from its input.
+        const durability = "async";
+        const payload = { input: { steps: 10, sleep_ms: 80 }, streamMode: "updates", durability };
+        const threadId = of === "a thread" ? await server.thread() : null;
+        const seen: SdkEvent[] = [];
+        const steps = () => seen.filter(({ event }) => event === "updates").map(({ data }) => data.step.log[0]);
+        let again: Promise<void> | undefined;
+        const url = `http://127.0.0.1:${proxy.port}`;
+        for await (const event of streamWithSdk(url, { threadId, assistantId: "counter", payload })) {
+          seen.push(event);
+          if (steps().length === 3) again ??= server.stop().then(() => server.start());
+        }
+        await again;
+        expect(steps()).toEqual(Array.from({ length: 10 }, (_, i) => `step-${i + 1}`));
+        expect(seen.filter(({ event }) => event === "metadata")).toHaveLength(2);
+        expect(seen.at(-1)?.event).toBe("end");
+      },
+    );
+
+    it("breaks a wait off, without a word that could be taken for its result", async () => {
+      await using server = await CrashServer.start(engine);
+      const threadId = await server.thread();
+      const path = `/threads/${threadId}/runs/wait`;
+      const body = { assistant_id: "counter", input: { steps: 10, sleep_ms: 80 } };
+      const client = await RawClient.open(server.url, path, body);
+      const head = await client.readUntil("\r\n\r\n1\r\n\n\r\n");
+      await eventually(
+        () => server.json(`/threads/${threadId}/state`),
+        (state) => state.values.count >= 2,
+      );
+      const rest = client.rest();
+      expect(await server.stop()).toBe(0);
+      // Neither a result nor the last chunk, which would end the answer well.
+      expect((await rest).replaceAll("1\r\n\n\r\n", "")).toBe("");
+      await server.start();
+      const location = /^location: (.+)\r$/im.exec(head)?.[1] as string;
+      expect((await server.json(location)).count).toBe(10);
+    });
   });
 
   describe(`a run that ignores its cancel (${engine})`, () => {

@@ -4,6 +4,6 @@ import { Client } from "@langchain/langgraph-sdk";
 
 const [apiUrl, threadId, assistantId, payload] = process.argv.slice(2);
 const client = new Client({ apiUrl });
-for await (const { event, data } of client.runs.stream(threadId, assistantId, JSON.parse(payload))) {
+for await (const { event, data } of client.runs.stream(threadId || null, assistantId, JSON.parse(payload))) {
   process.stdout.write(`${JSON.stringify({ event, data })}\n`);
 }

@@ -14,9 +14,9 @@ export interface SdkEvent {
 /** Events of a run that the real SDK streams from a process of its own. Throws what it wrote when it failed. */
 export async function* streamWithSdk(
   url: string,
-  run: { threadId: string; assistantId: string; payload: object },
+  run: { threadId: string | null; assistantId: string; payload: object },
 ): AsyncGenerator<SdkEvent> {
-  const client = spawn("node", [script, url, run.threadId, run.assistantId, JSON.stringify(run.payload)], {
+  const client = spawn("node", [script, url, run.threadId ?? "", run.assistantId, JSON.stringify(run.payload)], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -3,7 +3,9 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { TcpProxy } from "../servers/tcp-proxy.ts";
 import { SpawnedServer } from "./spawn-server.ts";
 
 setDefaultTimeout(60_000);
@@ -52,6 +54,26 @@ describe.skipIf(missing !== undefined)(`Python's langgraph-sdk (${missing ?? "fr
     const { stdout, stderr } = await run(python, [join(folder, "scenarios.py"), server.url, scenario]).catch(
       (error: { stdout: string; stderr: string }) => error,
     );
+    expect(stdout + stderr).toBe("");
+  });
+
+  it("goes on with its streams and waits by itself when the server stops and comes back", async () => {
+    await using stopping = await SpawnedServer.start();
+    await using proxy = await TcpProxy.start(
+      () => stopping.url,
+      (near, far) => void near.pipe(far).pipe(near),
+    );
+    // Of a wait the SDK warns that it makes it again.
+    const quiet = ["-W", "ignore", join(folder, "scenarios.py")];
+    const scenario = run(python, [...quiet, `http://127.0.0.1:${proxy.port}`, "restarted"]).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    );
+    const running = async () =>
+      /^lg_api_num_running_runs 2$/m.test(await (await fetch(`${stopping.url}/metrics`)).text());
+    while (!(await running())) await delay(20);
+    await stopping.stop();
+    await stopping.start();
+    const { stdout, stderr } = await scenario;
     expect(stdout + stderr).toBe("");
   });
 });

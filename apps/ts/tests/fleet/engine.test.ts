@@ -122,7 +122,7 @@ describe("the follower of a run's log", () => {
   const bench = useStorage(sqlite);
   const logger = createLogger({ level: "silent", json: true, write: () => undefined });
   /** It never looks by itself. */
-  const STILL: FollowerPace = { hintedMs: 1e9, unhintedMs: 1e9, idleMs: 1e9 };
+  const STILL: Partial<FollowerPace> = { hintedMs: 1e9, unhintedMs: 1e9, idleMs: 1e9 };
 
   function followerOf(storage: Storage, hub = new FeedHub()) {
     return { hub, follower: new Follower({ events: storage.events, signals: NO_SIGNALS, hub, logger }, STILL) };

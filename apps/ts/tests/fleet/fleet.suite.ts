@@ -117,6 +117,21 @@ export function fleetSuite(engine: FleetEngine): void {
       expect(events.map(({ id }) => id)).toEqual([`${epoch}-4`, `${epoch}-5`, `${epoch}-7`]);
     });
 
+    it("gives all of a run to a reader that comes with an id which no event has: it got nothing, not even the end", async () => {
+      const { run, name } = await remote({ stream_resumable: true, input: { n: 5 }, stream_mode: ["custom"] });
+      const { epoch } = (await a.storage.runs.find(ANONYMOUS, run.run_id)) as { epoch: number };
+      const ids = [`${epoch}-500`, `${epoch}-99999999999`, "0-99999999999", `${epoch + 7}-0`];
+      const lost = ids.flatMap((from) => [a, b].map((server) => server.join(run, { from })));
+      // Of the last event, before there is one: all of it is known.
+      const done = a.join(run, { from: `${epoch}-7` });
+      await until(() => a.hub.find(run.run_id)?.readers === 5 && b.hub.find(run.run_id)?.readers === 4);
+      open(name);
+      const whole = await b.join(run, { from: "-1" });
+      expect(whole.map(({ id }) => id)).toEqual([0, 1, 2, 3, 4, 5, 7].map((n) => `${epoch}-${n}`));
+      for (const events of await Promise.all(lost)) expect(events).toEqual(whole);
+      expect((await done).map(({ event }) => event)).toEqual(["end"]);
+    });
+
     it("cancels a run elsewhere, and waits until it is over", async () => {
       const { thread, run } = await remote();
       const reply = await a.post(`${runPath(run)}/cancel?wait=1`);
@@ -174,15 +189,18 @@ export function fleetSuite(engine: FleetEngine): void {
       });
       const run = { thread_id: thread.id, run_id: (far.headers.get("content-location") as string).split("/")[4] ?? "" };
       await arrival(name);
-      const near = await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } });
+      const near = new SseReader(await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } }));
+      const seen = await near.readUntil((reader) => reader.events.length === 3);
       const waited = b.get(`${runPath(run)}/join`);
       await until(() => b.hub.find(run.run_id)?.waiting === 1);
       await fleet.lose(1);
-      const seen = await new SseReader(near).rest();
+      expect(await near.untilBroken()).toEqual(seen);
       expect(shapeOf(seen)).toEqual(["metadata", "values"]);
+      const back = b.join(run, { from: seen.at(-1)?.id as string });
       open(name);
       const events = await new SseReader(far).rest();
       checkOrder(events);
+      expect([...seen, ...(await back)]).toEqual(events);
       expect(dataOf(events, "metadata").map(({ attempt }) => attempt)).toEqual([1, 2]);
       expect(dataOf(events, "custom")).toHaveLength(3);
       expect(events.at(-1)?.event).toBe("end");
@@ -197,6 +215,31 @@ export function fleetSuite(engine: FleetEngine): void {
       expect(logs[0]).toEqual(logs[1] as never);
       const ids = (logs[0] ?? []).map(({ epoch, n }) => `${epoch}-${n}`);
       expect(ids).toEqual([...events, ...second].map(({ id }) => id as string));
+    });
+
+    it("sends away who reads there what another executes, whatever it can read itself", async () => {
+      await using fleet = await Fleet.start(engine, [{ concurrency: 0 }, { concurrency: 5 }]);
+      const [a, b] = [fleet.server(0), fleet.server(1)];
+      const thread = await a.thread();
+      const name = crypto.randomUUID();
+      const body = { assistant_id: "gate", input: { name, n: 3 }, stream_mode: ["values", "custom"] };
+      const far = new SseReader(
+        await a.open("POST", `${thread.runs}/stream`, { body: { ...body, on_disconnect: "cancel" } }),
+      );
+      const seen = await far.readUntil(({ events }) => events.length === 3);
+      const run = { thread_id: thread.id, run_id: seen[0]?.data.run_id };
+      const waited = a.get(`${runPath(run)}/join`);
+      await until(() => a.hub.find(run.run_id)?.waiting === 1);
+      await fleet.lose(0);
+      expect(await far.untilBroken()).toEqual(seen);
+      const back = [a, b].map((server) => server.join(run, { from: seen.at(-1)?.id as string }));
+      await until(() => [a, b].every(({ hub }) => hub.find(run.run_id)?.readers === 1));
+      open(name);
+      const whole = await b.join(run, { from: "-1" });
+      for (const rest of await Promise.all(back)) expect([...seen, ...rest]).toEqual(whole);
+      expect(whole.at(-1)?.event).toBe("end");
+      // Whoever waits is not sent away as long as the run can be found.
+      expect((await waited).body.trail).toEqual(["before", "after"]);
     });
 
     it("hands its runs to others when it drains, without using an attempt; their readers see no gap", async () => {
@@ -215,17 +258,19 @@ export function fleetSuite(engine: FleetEngine): void {
       });
       const run = { thread_id: thread.id, run_id: (far.headers.get("content-location") as string).split("/")[4] ?? "" };
       await arrival(name);
-      const near = await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } });
-      await until(() => b.hub.find(run.run_id)?.readers === 1);
+      const near = new SseReader(await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } }));
+      const seen = await near.readUntil((reader) => reader.events.length === 3);
       open(stops);
       const stopped = fleet.stop(1);
-      const cut = new SseReader(near);
-      expect(shapeOf(await cut.rest())).toEqual(["metadata", "values"]);
-      expect(cut.text.endsWith("retry: 500\n")).toBe(true);
+      expect(await near.untilBroken()).toEqual(seen);
+      expect(shapeOf(seen)).toEqual(["metadata", "values"]);
+      expect(near.text.endsWith("retry: 500\n")).toBe(true);
       await stopped;
+      const back = a.join(run, { from: seen.at(-1)?.id as string });
       open(name);
       const events = await new SseReader(far).rest();
       checkOrder(events);
+      expect([...seen, ...(await back)]).toEqual(events);
       expect(dataOf(events, "metadata").map(({ attempt }) => attempt)).toEqual([1, 1]);
       expect(dataOf(events, "values").at(-1).trail).toEqual(["before", "after"]);
       expect(events.at(-1)?.event).toBe("end");

@@ -3,7 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { RuntimeError } from "#core/errors";
 import { ANONYMOUS } from "#core/identity/scope";
 import { arrival, open } from "../runs/fixtures/gate.ts";
-import { type RunServer, until } from "../runs/server.ts";
+import { type RunServer, runPath, until } from "../runs/server.ts";
+import { SseReader } from "../runs/sse-client.ts";
 import { altered, type Changes, type FleetEngine } from "./engines.ts";
 import { Fleet } from "./fleet.ts";
 
@@ -80,6 +81,32 @@ export function movedSuite(engine: FleetEngine): void {
       expect(failures).toBe(0);
       expect(await server.storage.runs.find(ANONYMOUS, run.run_id)).toBeUndefined();
       await until(() => server.worker.running === 0);
+    });
+
+    it("lets nobody wait at a server that has lost its lease and cannot reach the database", async () => {
+      let cut = false;
+      const unreachable: Changes = ({ events, runs }) => ({
+        events: { ...events, news: async (...asked) => (cut ? Promise.reject(lost()) : events.news(...asked)) },
+        runs: { ...runs, find: async (...asked) => (cut ? Promise.reject(lost()) : runs.find(...asked)) },
+      });
+      await using fleet = await Fleet.start(altered(engine, unreachable), [{ concurrency: 0 }, { concurrency: 5 }]);
+      const [a, b] = [fleet.server(0), fleet.server(1)];
+      const name = fresh();
+      const thread = await a.thread();
+      const stream = new SseReader(await a.open("POST", `${thread.runs}/stream`, { body: gate(name) }));
+      const seen = await stream.readUntil(({ events }) => events.length === 3);
+      const run = { thread_id: thread.id, run_id: seen[0]?.data.run_id };
+      const wait = new SseReader(await a.open("GET", `${runPath(run)}/join`));
+      await until(() => a.hub.find(run.run_id)?.waiting === 1);
+      cut = true;
+      await fleet.lose(0);
+      expect(await stream.untilBroken()).toEqual(seen);
+      await wait.untilBroken();
+      expect(wait.text.trim()).toBe("");
+      expect(a.hub.size).toBe(0);
+      cut = false;
+      open(name);
+      expect((await b.get(`${runPath(run)}/join`)).body.trail).toEqual(["before", "after"]);
     });
 
     it("hands on a run whose creation is answered while its process drains, without using an attempt", async () => {

@@ -77,7 +77,7 @@ async function play(fleet: Fleet, plans: readonly Plan[], lost: 0 | 1 | undefine
     if (each.cancel !== undefined) {
       await fleet.server(each.cancel.at).post(`${runPath(run)}/cancel?action=${each.cancel.action}`);
     }
-    if (each.streamed) checkOrder(await new SseReader(answer).rest());
+    if (each.streamed) checkOrder(await streamed(answer, lost !== undefined));
     else JSON.parse(await answer.text());
     for (const events of await Promise.all(readers)) if (events !== undefined) finished(events, each.streamed);
     const row = await first.storage.runs.find(ANONYMOUS, run.run_id);
@@ -94,9 +94,17 @@ async function play(fleet: Fleet, plans: readonly Plan[], lost: 0 | 1 | undefine
   if (left.pending + left.running > 0) throw new Error(`left: ${JSON.stringify(left)}`);
 }
 
+/** What the stream gave that created a run: all of it, or, while leases are lost, what came before it was broken off. */
+async function streamed(answer: Response, mayBreak: boolean): Promise<SseEvent[]> {
+  const reader = new SseReader(answer);
+  if (!mayBreak) return reader.rest();
+  const broke = await reader.breaks();
+  if (!broke && reader.events.at(-1)?.event !== "end") throw new Error("a stream ended well without an end");
+  return reader.events;
+}
+
 /**
- * The whole of a run by joins, as a client that comes back with the last id when its stream closes without an end;
- * undefined when the run has been rolled back before.
+ * The whole of a run by joins, as a client that comes back with the last id when its stream is broken off; undefined when the run has been rolled back before.
  */
 async function read(server: RunServer, run: { thread_id: string; run_id: string }): Promise<SseEvent[] | undefined> {
   const events: SseEvent[] = [];
@@ -106,8 +114,11 @@ async function read(server: RunServer, run: { thread_id: string; run_id: string 
       await answer.text();
       return undefined;
     }
-    events.push(...(await new SseReader(answer).rest()));
+    const reader = new SseReader(answer);
+    const broke = await reader.breaks();
+    events.push(...reader.events);
     if (events.at(-1)?.event === "end") return events;
+    if (!broke) throw new Error("a stream ended well without an end");
   }
 }
 

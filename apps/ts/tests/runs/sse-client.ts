@@ -64,6 +64,23 @@ export class SseReader {
     return this.readUntil(() => false);
   }
 
+  /** Reads until the server breaks the body off, which tells its client to come back. Throws when the body ends well. */
+  async untilBroken(): Promise<SseEvent[]> {
+    if (!(await this.breaks())) throw new Error(`it was not broken off: ${this.text.slice(-200)}`);
+    return this.events;
+  }
+
+  /** Reads to the end, or until the body is broken off; whether it was. */
+  async breaks(): Promise<boolean> {
+    try {
+      await this.rest();
+      return false;
+    } catch {
+      this.done = true;
+      return true;
+    }
+  }
+
   async leave(): Promise<void> {
     this.done = true;
     await this.#reader.cancel();

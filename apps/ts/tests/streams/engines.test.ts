@@ -45,6 +45,24 @@ for (const engine of engines) {
       expect((await reader.rest()).filter(({ event }) => event === "messages")).toHaveLength(30);
     });
 
+    it("are broken off when the server stops, after they have said when to come back", async () => {
+      await using stopping = await CrashServer.start(engine);
+      const thread = await stopping.thread();
+      const body = { assistant_id: "counter", input: { steps: 20, sleep_ms: 50 }, on_disconnect: "cancel" };
+      const client = await RawClient.open(stopping.url, `/threads/${thread}/runs/stream`, body);
+      await client.readUntil("event: values");
+      const rest = client.rest();
+      expect(await stopping.stop()).toBe(0);
+      // The last chunk, "0", would end the answer well, and the client would take it for complete.
+      expect(await rest).toMatch(/\r\nb\r\nretry: 500\n\r\n$/);
+      await stopping.start();
+      // It was our break, not the client's.
+      await eventually(
+        () => stopping.json(`/threads/${thread}/runs`),
+        ([run]) => run.status === "success",
+      );
+    });
+
     it("cancel the run of a client that vanishes, if it asked for that", async () => {
       for (const [on_disconnect, expected] of [
         ["cancel", "interrupted"],

@@ -37,7 +37,7 @@ describe("joining a stream", () => {
 
     it("takes -1, -, 0 and 0-0 for the beginning, and a well-formed id from before the run too", async () => {
       const { events, run } = await over({ assistant_id: "tokens", input: { messages: [], n: 5 }, stream_mode: all });
-      for (const from of ["-1", "-", "0", "0-0", "0-7", "0-99999"]) {
+      for (const from of ["-1", "-", "0", "0-0", "0-7", "0-99999", "0-99999999999"]) {
         expect(await server.join(run, { from })).toEqual(events);
       }
     });
@@ -145,8 +145,8 @@ describe("joining a stream", () => {
 
     it("takes an id that no event has for the beginning: such a reader got nothing, not even the end", async () => {
       const { reader, run } = await running("unknown-id");
-      const joined = ["999-0", "1-500"].map((from) => server.join(run, { from }));
-      await attached(run, 3);
+      const joined = ["999-0", "1-500", "1-99999999999", "0-99999999999"].map((from) => server.join(run, { from }));
+      await attached(run, 5);
       open("unknown-id");
       const events = await reader.rest();
       for (const each of await Promise.all(joined)) expect(each).toEqual(events);

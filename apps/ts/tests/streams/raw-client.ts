@@ -49,6 +49,18 @@ export class RawClient {
     }
   }
 
+  /** Everything that still comes until the other side closes, however it does that. */
+  async rest(): Promise<string> {
+    let text = "";
+    this.socket.on("data", (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const closed = new Promise<void>((resolve) => this.socket.once("close", () => resolve()));
+    this.socket.resume();
+    await closed;
+    return text;
+  }
+
   /** Without a word: RST where the other side has unread data for us, FIN else. */
   vanish(): void {
     this.socket.resetAndDestroy();

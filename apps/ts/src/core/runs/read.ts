@@ -26,11 +26,14 @@ export interface Readable {
 /** `gone`: rolled back meanwhile, there is nothing left of it. */
 type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: boolean };
 
-/** The stream closes without an end: the server drains, the client is to come back. */
+/**
+ * The answer breaks off without an end: this process does not have the run any more, the client is to come back. A body
+ * that ended well would be taken for the run's end.
+ */
 export class StreamSuspended extends Error {
   override readonly name = "StreamSuspended";
   constructor() {
-    super("The server is draining; reconnect to go on");
+    super("The run goes on elsewhere; reconnect to go on");
   }
 }
 
@@ -45,18 +48,31 @@ export class RunReader {
   }
 
   /**
-   * Frames of a run, whatever has become of it: live, kept in the log, or only its final state. Ends when the run ends;
-   * throws nothing for a suspended one, the stream just closes.
+   * Frames of a run, whatever has become of it: live, kept in the log, or only its final state. Ends when the run ends,
+   * or the client leaves. Throws StreamSuspended when the run goes on elsewhere.
    */
   async *frames(scope: AuthScope, { run, feed }: Readable, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
     const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
-    const found = await this.#find(scope, { run, feed });
+    let found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
-      yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
-      if (found.feed.state === "suspended") yield [COME_BACK];
-      return;
+      const live = { ...request, modes, from: ofRun(run, request.from) };
+      let told = false;
+      for await (const frames of readLive(found.feed, source, live)) {
+        told = true;
+        yield frames;
+      }
+      if (request.signal.aborted) return;
+      if (found.feed.state === "ended") {
+        if (told || !isPast(live.from, found.feed)) return;
+        // It waited for events after an id that none was to have: it is told like one that comes after the end.
+        found = await this.#attach(scope, run);
+      }
+      if (found.feed !== undefined) {
+        yield [COME_BACK];
+        throw new StreamSuspended();
+      }
     }
     if (found.gone) {
       if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
@@ -181,6 +197,11 @@ export class RunReader {
 /** An id of a later epoch than the run ever had is none of its own. */
 function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
   return typeof from === "object" && from.epoch > run.epoch ? START : from;
+}
+
+/** Whether everything that has come in a feed lies before this place. */
+function isPast(place: JoinRequest["from"], { lastId }: RunFeed): boolean {
+  return typeof place === "object" && lastId !== undefined && compareIds(place, lastId) >= 0;
 }
 
 /** An event that has no place in the log, and so no id. */

@@ -87,6 +87,7 @@ export class Worker {
           env.observer.leaseLost();
           this.#onLease(undefined);
           for (const handle of this.#handles.values()) handle.lose();
+          env.follower.lose();
         },
         renewed: () => {
           this.#onLease(this.#lease.id);

@@ -31,13 +31,16 @@ export function compareIds(a: EventId, b: EventId): number {
 /** Before every event of the log. */
 export const START: EventId = { epoch: -1, n: -1 };
 
+/** No run comes to so many events; a larger number is not even a place that a storage could look for. */
+const LAST_N = 2 ** 31 - 1;
+
 /**
  * Reads a Last-Event-ID. `-1`, `-`, `0` and `0-0` mean the beginning; undefined means malformed.
  */
 export function parseEventId(text: string): EventId | undefined {
   if (text === "-1" || text === "-" || text === "0" || text === "0-0") return START;
   const match = /^(\d{1,15})-(\d{1,15})$/.exec(text);
-  return match ? { epoch: Number(match[1]), n: Number(match[2]) } : undefined;
+  return match ? { epoch: Number(match[1]), n: Math.min(Number(match[2]), LAST_N) } : undefined;
 }
 
 const encoder = new TextEncoder();

@@ -36,9 +36,11 @@ export interface FollowerPace {
   unhintedMs: number;
   /** How long a feed is kept that nobody reads. */
   idleMs: number;
+  /** How long the log may be out of reach before readers are sent elsewhere: for them this process is as good as dead. */
+  deafMs: number;
 }
 
-const PACE: FollowerPace = { hintedMs: 1_000, unhintedMs: 250, idleMs: 5_000 };
+const PACE: FollowerPace = { hintedMs: 1_000, unhintedMs: 250, idleMs: 5_000, deafMs: 30_000 };
 const RUNS = 200;
 const ROWS = 500;
 
@@ -65,8 +67,11 @@ export class Follower {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #asking = false;
   #closed = false;
-  /** Told once per trouble: it is looked several times a second. */
-  #troubled = false;
+  /**
+   * performance.now() when the first look began that did not succeed; undefined while they do. Told once per trouble: it is
+   * looked several times a second.
+   */
+  #troubledSince: number | undefined;
   readonly #unsubscribe: () => void;
 
   constructor(deps: FollowerDeps, pace: Partial<FollowerPace> = {}) {
@@ -142,6 +147,18 @@ export class Follower {
     if (entry !== undefined) this.#forget(entry);
   }
 
+  /**
+   * This process is cut off from the database, and may be so for long: whoever reads or waits here is to come back, at a
+   * process that knows what has become of the run.
+   */
+  lose(): void {
+    for (const entry of [...this.#entries.values()]) {
+      // Whoever asks again gets another feed.
+      this.#abandon(entry);
+      entry.feed.suspend();
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#unsubscribe();
@@ -160,20 +177,22 @@ export class Follower {
   async #ask(): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
+    const began = performance.now();
     try {
       while (this.#due.size > 0) {
         const ids = [...this.#due].slice(0, RUNS);
         for (const id of ids) this.#due.delete(id);
         const entries = ids.flatMap((id) => this.#entries.get(id) ?? []);
         if (entries.length > 0) await this.#update(entries.filter(({ feed }) => !feed.executing));
-        this.#troubled = false;
+        this.#troubledSince = undefined;
       }
     } catch (error) {
       this.#due.clear();
-      if (!this.#troubled) {
+      if (this.#troubledSince === undefined) {
         this.#deps.logger.error({ err: error }, "the logs of followed runs could not be read; trying again");
       }
-      this.#troubled = true;
+      this.#troubledSince ??= began;
+      if (performance.now() - this.#troubledSince > this.#pace.deafMs) this.lose();
     } finally {
       this.#asking = false;
       this.#arm();

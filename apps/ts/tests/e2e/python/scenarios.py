@@ -174,6 +174,20 @@ async def joining(client: LangGraphClient) -> None:
     same(seen[-1].event, "end")
 
 
+async def restarted(client: LangGraphClient) -> None:
+    """The server stops and comes back meanwhile: nothing lacks, comes twice or raises."""
+    body = {"input": {"steps": 12, "sleep_ms": 150}, "durability": "async"}
+    waited = asyncio.create_task(client.runs.wait(await new_thread(client), "counter", **body))
+    steps, last = [], None
+    async for part in client.runs.stream(None, "counter", stream_mode="updates", **body):
+        last = part.event
+        if part.event == "updates":
+            steps.append(part.data["step"]["log"][0])
+    same(steps, [f"step-{i + 1}" for i in range(12)])
+    same(last, "end")
+    same((await waited)["count"], 12)
+
+
 SCENARIOS = {
     function.__name__: function
     for function in (
@@ -186,6 +200,7 @@ SCENARIOS = {
         history,
         cancelling,
         joining,
+        restarted,
     )
 }
 
