@@ -3,7 +3,7 @@ import type { Logger } from "@fractal-agents/infra/logger";
 const EVERY_MS = 60_000;
 
 export interface RetentionDeps {
-  /** One bounded batch; returns how many rows went. */
+  /** One bounded batch; with 0 nothing is left to do in this round. */
   sweep(): Promise<number>;
   logger: Pick<Logger, "error">;
   /** Pause between two rounds. */

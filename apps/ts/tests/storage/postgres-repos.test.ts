@@ -267,7 +267,7 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     const run = await storage.runs.create(ALICE, newRun(threadId));
     expect(run.kind).toBe("created");
     await bench.advance(61_000);
-    expect(await sweep()).toBe(0);
+    expect(await sweep()).toBe(1);
     const { ttl: later } = (await storage.threads.find(ALICE, threadId)) ?? {};
     expect(Date.parse(later?.expires_at as string)).toBeGreaterThan(Date.now() + 61_000);
   });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { ANONYMOUS } from "#core/identity/scope";
 import { arrival, open } from "../runs/fixtures/gate.ts";
 import { RunServer, runPath, until } from "../runs/server.ts";
 import { SseReader, shapeOf } from "../runs/sse-client.ts";
@@ -92,6 +93,31 @@ describe("joining a stream", () => {
       expect(shapeOf(events)).toEqual(["metadata", "values", "end"]);
       expect(events[1]?.data).toMatchObject({ count: 2 });
       expect((await server.get(`${runPath(run)}/join`)).body).toMatchObject({ count: 2 });
+    });
+  });
+
+  describe("while the log goes", () => {
+    it("answers from the final state from the first piece on, never from what is left of the log", async () => {
+      const sweep = (batch: number) => server.storage.retention.sweep({ eventHours: -1, batch });
+      while ((await sweep(1000)) > 0);
+      const thread = await server.thread();
+      const log = () => server.storage.events.read(ANONYMOUS, { thread_id: thread.id, limit: 1000 });
+      const streaming = server.stream(thread.runs, { assistant_id: "gate", input: { name: "log" }, stream_mode: all });
+      await arrival("log");
+      // A first piece is stored, so that there are several.
+      await until(async () => (await log()).length > 0);
+      open("log");
+      const events = await streaming;
+      const { run_id } = events[0]?.data ?? {};
+      const join = (from: string) => server.join({ thread_id: thread.id, run_id }, { from });
+      expect(await join("-1")).toEqual(events);
+      expect(await sweep(1)).toBe(1);
+      const left = await log();
+      expect(left.length).toBeGreaterThan(0);
+      expect(left.length).toBeLessThan(events.length);
+      for (const from of ["-1", events[0]?.id, events.at(-2)?.id] as string[]) {
+        expect(shapeOf(await join(from))).toEqual(["metadata", "values", "end"]);
+      }
     });
   });
 

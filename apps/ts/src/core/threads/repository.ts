@@ -48,11 +48,15 @@ export interface ThreadRepository {
   prune(scope: AuthScope, threadIds: string[], strategy: "delete" | "keep_latest"): Promise<number>;
 }
 
+/** A due thread that stays (pruned, or at work) is not due again before so long, ms, or a round would always find it again. */
+export const LEAST_POSTPONE_MS = 60_000;
+
 /** Keeps the file from growing without end. */
 export interface Retention {
   /**
    * One bounded batch: events of ended runs older than `eventHours`, hidden threads whose grace is over, expired
-   * threads and store items, blobs that nothing refers to. Returns how many rows went.
+   * threads and store items, blobs that nothing refers to. From the first piece on the whole log of a run looks absent,
+   * and so does a thread that goes. Returns how many rows went or were passed over: with 0 nothing is left to look at.
    */
   sweep(limits: { eventHours: number; batch: number }): Promise<number>;
 }

@@ -1,4 +1,4 @@
-import type { Retention } from "#core/threads/repository";
+import { LEAST_POSTPONE_MS, type Retention } from "#core/threads/repository";
 import { NOW } from "./conditions.ts";
 import type { Database, Transaction } from "./database.ts";
 import { pruneThread } from "./thread-prune.ts";
@@ -8,23 +8,35 @@ const THREADS_PER_SWEEP = 20;
 /** A worker whose lease ended so long ago has left for good; ms. */
 const WORKER_DEAD = 3_600_000;
 
-/** Events of runs that go on are passed over; the lookup per row stops where the batch is full. $1: the latest time. */
+/**
+ * Events of runs that go on are passed over; the lookup per row stops where the batch is full. $1: the latest time. A log
+ * begins at its run's first epoch: with the first piece that is put after the last one, so that no reader takes the rest
+ * for the whole. Runs are locked in order, for another process may have pieces of the same.
+ */
 const DROP_EVENTS = `
 with old as materialized (
-  select e.ctid as place from fractal.run_events e where e.at <= $1 and coalesce(
+  select e.ctid as place, e.run_id from fractal.run_events e where e.at <= $1 and coalesce(
     (select r.ended_at is not null and r.ended_at <= $1 from fractal.runs r where r.run_id = e.run_id), true)
   limit $2 for update of e skip locked),
+logs as materialized (
+  select r.seq from fractal.runs r where r.run_id = any (array(select distinct run_id from old))
+    and r.first_epoch <= r.epoch order by r.seq for no key update),
+hidden as (update fractal.runs set first_epoch = epoch + 1 where seq = any (array(select seq from logs))),
 gone as (delete from fractal.run_events where ctid = any (array(select place from old)) returning 1)
 select count(*) as dropped from gone`;
 
-const DUE = `select thread_id from fractal.threads where expires_at <= ${NOW} order by expires_at limit ${THREADS_PER_SWEEP}`;
+/** Without those that somebody has locked: they would stand before the others. */
+const DUE =
+  "select t.thread_id from fractal.threads t join fractal.lanes l on l.thread_id = t.thread_id " +
+  `where t.expires_at <= ${NOW} order by t.expires_at limit ${THREADS_PER_SWEEP} for update of l skip locked`;
 
 const LANE =
   "select active is not null as active, active is not null or head_seq is not null as held from fractal.lanes " +
   "where thread_id = $1 for update skip locked";
 
 const POSTPONE =
-  `update fractal.threads set expires_at = ${NOW} + round(coalesce(ttl_minutes, 10) * 60000)::bigint ` +
+  `update fractal.threads set expires_at = ${NOW} + ` +
+  `greatest(round(coalesce(ttl_minutes, 10) * 60000)::bigint, ${LEAST_POSTPONE_MS}) ` +
   `where thread_id = $1 and expires_at <= ${NOW}`;
 
 /** From the first piece on a thread that goes looks absent. */
@@ -59,8 +71,8 @@ gone as (delete from fractal.store_items where ctid = any (array(select place fr
 select count(*) as dropped from gone`;
 
 const MARKED =
-  "select t.thread_id from fractal.threads t left join fractal.lanes l on l.thread_id = t.thread_id " +
-  `where t.garbage and l.active is null limit ${THREADS_PER_SWEEP}`;
+  "select t.thread_id from fractal.threads t join fractal.lanes l on l.thread_id = t.thread_id " +
+  `where t.garbage and l.active is null limit ${THREADS_PER_SWEEP} for update of l skip locked`;
 
 const DROP_BLOBS = `
 with used as materialized (
@@ -139,7 +151,7 @@ async function expire(transaction: Transaction, threadId: string, limit: number)
   // A thread at work is not expired: it gets its full time again when it comes to rest.
   if (lane.held) {
     await transaction.rows(POSTPONE, [threadId]);
-    return 0;
+    return 1;
   }
   const [due] = await transaction.rows<{ pruned: boolean | null }>(STRATEGY, [threadId]);
   if (due === undefined) return 0;
@@ -156,14 +168,14 @@ async function expire(transaction: Transaction, threadId: string, limit: number)
   return gone + 1;
 }
 
+/** A mark that went counts, whether or not there was anything under it. */
 async function dropBlobs(transaction: Transaction, threadId: string, limit: number): Promise<number> {
   const lane = await laneOf(transaction, threadId);
   if (lane === undefined || lane.active) return 0;
   const gone = dropped(await transaction.rows(DROP_BLOBS, [threadId, limit]));
-  if (gone < limit) {
-    await transaction.rows("update fractal.threads set garbage = false where thread_id = $1", [threadId]);
-  }
-  return gone;
+  if (gone >= limit) return gone;
+  await transaction.rows("update fractal.threads set garbage = false where thread_id = $1", [threadId]);
+  return Math.max(gone, 1);
 }
 
 function dropped(rows: readonly unknown[]): number {

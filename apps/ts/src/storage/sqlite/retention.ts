@@ -1,4 +1,4 @@
-import type { Retention } from "#core/threads/repository";
+import { LEAST_POSTPONE_MS, type Retention } from "#core/threads/repository";
 import type { Connection } from "./connection.ts";
 import { isHeld } from "./lane-state.ts";
 import { pruneThread } from "./thread-prune.ts";
@@ -17,15 +17,25 @@ export function sqliteRetention(connection: Connection): Retention {
   function sweepEvents(cutoff: number, batch: number): number {
     const rows = connection
       .sql(
-        "select e.id, e.run_id is null or r.seq is null or (r.ended_at is not null and r.ended_at <= ?1) as over " +
+        "select e.id, e.run_id, e.run_id is null or r.seq is null or (r.ended_at is not null and r.ended_at <= ?1) as over " +
           "from run_events e left join runs r on r.run_id = e.run_id where e.id > ?2 and e.at <= ?1 order by e.id limit ?3",
       )
-      .all<{ id: number; over: number }>(cutoff, cursor, batch);
+      .all<{ id: number; run_id: string | null; over: number }>(cutoff, cursor, batch);
+    const over = rows.filter((row) => row.over === 1);
+    hideLogs(new Set(over.map((row) => row.run_id)));
     const drop = connection.sql("delete from run_events where id = ?");
-    let dropped = 0;
-    for (const row of rows) if (row.over === 1) dropped += drop.run(row.id);
+    for (const row of over) drop.run(row.id);
     cursor = rows.length < batch ? 0 : (rows.at(-1)?.id ?? 0);
-    return dropped;
+    return over.length;
+  }
+
+  /**
+   * A log begins at its run's first epoch: with the first piece that is put after the last one, so that no reader takes
+   * the rest for the whole.
+   */
+  function hideLogs(runs: ReadonlySet<string | null>): void {
+    const hide = connection.sql("update runs set first_epoch = epoch + 1 where run_id = ? and first_epoch <= epoch");
+    for (const run of runs) if (run !== null) hide.run(run);
   }
 
   function sweepThreads(batch: number): number {
@@ -37,9 +47,9 @@ export function sqliteRetention(connection: Connection): Retention {
     for (const { id, ttl_strategy: strategy, hidden } of due) {
       if (dropped >= batch) break;
       // A thread at work is not expired: it gets its full time again when it comes to rest.
-      if (isHeld(connection, id)) postpone(id, now);
-      else if (strategy === "keep_latest" && hidden === 0) {
-        pruneThread(connection, id);
+      const held = isHeld(connection, id);
+      if (held || (strategy === "keep_latest" && hidden === 0)) {
+        if (!held) pruneThread(connection, id);
         postpone(id, now);
         dropped++;
       } else dropped += dropThread(id, batch - dropped);
@@ -49,8 +59,10 @@ export function sqliteRetention(connection: Connection): Retention {
 
   function postpone(thread: number, now: number): void {
     connection
-      .sql("update threads set expires_at = cast(? + coalesce(ttl_minutes, 10) * 60000 as integer) where id = ?")
-      .run(now, thread);
+      .sql(
+        "update threads set expires_at = cast(? + max(coalesce(ttl_minutes, 10) * 60000, ?) as integer) where id = ?",
+      )
+      .run(now, LEAST_POSTPONE_MS, thread);
   }
 
   /** In pieces, so that a long thread does not hold up everybody: hidden from the first piece on. */
@@ -82,7 +94,6 @@ export function sqliteRetention(connection: Connection): Retention {
       .all<{ id: number }>(THREADS_PER_STEP);
     let dropped = 0;
     for (const { id } of marked) {
-      if (dropped >= batch) break;
       const gone = connection
         .sql(
           "delete from checkpoint_blobs where id in (select b.id from checkpoint_blobs b where b.thread = ?1 and not exists (" +
@@ -91,7 +102,10 @@ export function sqliteRetention(connection: Connection): Retention {
         )
         .run(id, batch - dropped);
       dropped += gone;
-      if (dropped < batch) connection.sql("update threads set garbage = 0 where id = ?").run(id);
+      if (dropped >= batch) break;
+      connection.sql("update threads set garbage = 0 where id = ?").run(id);
+      // A mark that went counts, whether or not there was anything under it.
+      if (gone === 0) dropped++;
     }
     return dropped;
   }
@@ -114,7 +128,8 @@ export function sqliteRetention(connection: Connection): Retention {
         if (dropped < batch) dropped += await connection.write(() => step(batch - dropped));
       }
       await connection.read(giveBackPages);
-      return dropped;
+      // A log that was not looked through to its end is not done with, though this piece of it may have to stay.
+      return dropped === 0 && cursor > 0 ? 1 : dropped;
     },
   };
 }

@@ -96,6 +96,7 @@ create index lanes_waiting on fractal.lanes (head_at) where not ready and head_s
 create index lanes_held on fractal.lanes (worker_id) where worker_id is not null;
 create index lanes_written on fractal.lanes (writer_since) where writer_since is not null;
 
+-- A run's log lies between its first epoch and its epoch: with the first after the last there is none any more.
 create table fractal.runs (
   seq bigint generated always as identity primary key,
   run_id uuid not null unique,
