@@ -101,6 +101,20 @@ describe("System", () => {
       expect(registered.length).toBe(documented.length);
     });
 
+    it("holds nothing that the README says is not there yet", async () => {
+      const readme = await Bun.file(new URL("../../../../README.md", import.meta.url)).text();
+      const rows = readme.split("\n").filter((line) => line.includes("they answer 404"));
+      const missing = rows.flatMap((row) => [...row.matchAll(/`([A-Z]+) (\/[^`]+)`/g)]);
+      expect(missing.length).toBeGreaterThan(0);
+      const { body } = await api.get("/openapi.json");
+      for (const [, method = "", path = ""] of missing) {
+        expect([path, body.paths[path]?.[method.toLowerCase()]]).toEqual([path, undefined]);
+        const concrete = path.replace("{thread_id}", "11111111-1111-4111-8111-111111111111");
+        const { status } = await api.call(method, concrete, { body: method === "GET" ? undefined : {} });
+        expect([404, 405]).toContain(status);
+      }
+    });
+
     it("gives every operation an id, a summary, one of the listed tags, and an auth action", async () => {
       const { body } = await api.get("/openapi.json");
       const operations = Object.values(body.paths).flatMap((methods) => Object.values(methods as object));
