@@ -11,7 +11,7 @@ import type { Host } from "./host.ts";
 import { listen } from "./listen.ts";
 import { Readiness } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
-import { type OpenedStorage, openStorage } from "./storage.ts";
+import { explained, type OpenedStorage, openStorage } from "./storage.ts";
 
 /** Of the time that a stop has, this much is kept for what comes after the drain. */
 const AFTER_DRAIN_MS = 2_000;
@@ -111,7 +111,7 @@ export class Server {
             predecessor: this.#host.supervision.predecessor,
           });
           this.#readiness.leased = false;
-          await this.#engine.assistants.installSystemAssistants();
+          await explained(this.#config, this.#engine.assistants.installSystemAssistants());
         },
         stop: async (signal, leftMs) => {
           const giveUp = () => this.#stopping.abort(signal.reason);
@@ -125,7 +125,7 @@ export class Server {
       // Work begins once nothing can fail any more: a server that cannot listen must not touch anybody's runs.
       {
         name: "recovery",
-        start: async () => await this.#engine?.begin(),
+        start: async () => await explained(this.#config, started(this.#engine).begin()),
         // The first that is stopped: nobody is to be sent here any more.
         stop: () => {
           this.#readiness.draining = true;
