@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openSqlite } from "#platform/sqlite";
+import { openSqliteStorage } from "#storage/sqlite/open";
 import { documentedSettings, PgBouncer, pgBouncerAvailable } from "../servers/pgbouncer.ts";
 import { postgresAvailable, sharedPostgres, type TestPostgres } from "../servers/postgres.ts";
 import { RedisServer, redisAvailable } from "../servers/redis.ts";
@@ -157,5 +159,40 @@ describe("fractal doctor", () => {
       code: 1,
       bad: ["fail data.directory"],
     });
+  });
+
+  it("looks into the file of the embedded database, also while a server has it open", async () => {
+    const dataDir = join(dir, "healthy");
+    const look = () => runDoctor({ FRACTAL_DATA_DIR: dataDir }, dir);
+    const storage = await openSqliteStorage({ dataDir });
+    expect(await look()).toMatchObject({ code: 0, bad: [] });
+    await storage[Symbol.asyncDispose]();
+    const before = readdirSync(dataDir);
+    const { code, at } = await look();
+    expect([code, at("data.file")]).toMatchObject([0, { status: "ok" }]);
+    expect(at("data.file")?.text).toContain("is not damaged");
+    expect(readdirSync(dataDir)).toEqual(before);
+  });
+
+  it("fails for a file that a start would refuse: damaged, not a database, of a newer version", async () => {
+    const found = async (name: string) => {
+      const { code, at } = await runDoctor({ FRACTAL_DATA_DIR: name }, dir);
+      return [code, at("data.file")?.status, at("data.file")?.text];
+    };
+    const refused = (text: string) => [1, "fail", expect.stringContaining(text)];
+    const path = (name: string) => join(dir, name, "fractal.db");
+    for (const name of ["garbage", "hurt", "newer"]) {
+      await (await openSqliteStorage({ dataDir: join(dir, name) }))[Symbol.asyncDispose]();
+    }
+    writeFileSync(path("garbage"), "not a database, ".repeat(1000));
+    expect(await found("garbage")).toEqual(refused("damaged"));
+    // A page that opening alone would never read.
+    const pages = readFileSync(path("hurt"));
+    writeFileSync(path("hurt"), pages.fill(0xee, pages.length - 4096, pages.length - 3072));
+    expect(await found("hurt")).toEqual(refused("damaged"));
+    const db = await openSqlite(path("newer"));
+    db.exec("pragma user_version = 99");
+    db.close();
+    expect(await found("newer")).toEqual(refused("newer version"));
   });
 });
