@@ -87,8 +87,8 @@ function giveUp(): void {
   try {
     writeSync(
       STDERR,
-      `The event loop of process ${process.pid} has been blocked for ${seconds(stillMs)} s, longer than ` +
-        `FRACTAL_MAIN_STALL_SECONDS (${seconds(data.stallMs)}): ending it, so that its runs go on in another. ` +
+      `Process ${process.pid} ends itself: its event loop has been blocked for ${seconds(stillMs)} s, longer than ` +
+        `FRACTAL_MAIN_STALL_SECONDS (${seconds(data.stallMs)}) allows. Its runs go on in another process. ` +
         "Code of a graph that computes for long must await in between or use a thread; or raise the setting.\n",
     );
   } finally {

@@ -98,7 +98,7 @@ function badCertificate(code: string | undefined, message: string, where: string
   if (code === undefined) return undefined;
   const certificate = `The certificate of the database at ${where}`;
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID")
-    return `${certificate} is for another host (${message}): connect under a name that is in it, or compare no names with sslmode=verify-ca.`;
+    return `${certificate} is for another host (${message.replace(/[:\s]+$/, "")}): connect under a name that is in it, or compare no names with sslmode=verify-ca.`;
   if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID")
     return `${certificate} is not valid now (${code}): renew it, or correct the clock of this machine.`;
   if (/SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER/.test(code))
