@@ -1,6 +1,3 @@
-import { constants } from "node:fs";
-import { access, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Terminal } from "#cli/terminal";
 import { type Config, ConfigError } from "#config";
 import type { Finding } from "#core/diagnosis";
@@ -38,8 +35,10 @@ async function examine(request: DoctorRequest, host: CommandHost): Promise<Findi
   const { database, redis, workers } = config;
   const findings: Finding[] = config.warnings.map((text) => ({ id: "configuration", status: "warn", text }));
   if (findings.length === 0) findings.push({ id: "configuration", status: "ok", text: "The configuration is valid" });
-  if (database === undefined) findings.push(await dataDirectory(config.dataDir));
-  else {
+  if (database === undefined) {
+    const { examineSqlite } = await import("#storage/sqlite/doctor");
+    findings.push(...(await examineSqlite(config.dataDir)));
+  } else {
     const { examinePostgres } = await import("#storage/postgres/doctor");
     findings.push(...(await examinePostgres({ ...database, workers })));
   }
@@ -48,24 +47,6 @@ async function examine(request: DoctorRequest, host: CommandHost): Promise<Findi
     findings.push(...(await examineValkey(redis.url, redis.where)));
   }
   return findings;
-}
-
-/** Of the embedded database. It may not be there yet: then what counts is the nearest folder above it. */
-async function dataDirectory(path: string): Promise<Finding> {
-  const id = "data.directory";
-  const advice = "Set FRACTAL_DATA_DIR to a folder that can be written.";
-  try {
-    if (!(await stat(path)).isDirectory()) return { id, status: "fail", text: `${path} is not a folder`, advice };
-    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    return { id, status: "ok", text: `${path} can be written` };
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    if (code !== "ENOENT" || dirname(path) === path) {
-      return { id, status: "fail", text: `${path} cannot be used (${code})`, advice };
-    }
-    const above = await dataDirectory(dirname(path));
-    return above.status === "ok" ? { id, status: "ok", text: `${path} will be made at the first start` } : above;
-  }
 }
 
 function line({ status, text, advice }: Finding, { ansi }: Terminal): string {

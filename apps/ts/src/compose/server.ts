@@ -12,7 +12,7 @@ import type { Host } from "./host.ts";
 import { listen } from "./listen.ts";
 import { Readiness } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
-import { type OpenedStorage, openStorage } from "./storage.ts";
+import { explained, type OpenedStorage, openStorage } from "./storage.ts";
 
 /** What comes after the drain has this much time of its own: runs are handed back, last answers sent, the storage closed. */
 export const AFTER_DRAIN_MS = 2_000;
@@ -110,7 +110,7 @@ export class Server {
             predecessor: this.#host.supervision.predecessor,
           });
           this.#readiness.leased = false;
-          await this.#engine.assistants.installSystemAssistants();
+          await explained(this.#config, this.#engine.assistants.installSystemAssistants());
         },
         stop: async (signal, leftMs) => {
           const giveUp = () => this.#stopping.abort(signal.reason);
@@ -124,7 +124,7 @@ export class Server {
       // Work begins once nothing can fail any more: a server that cannot listen must not touch anybody's runs.
       {
         name: "recovery",
-        start: async () => await this.#engine?.begin(),
+        start: async () => await explained(this.#config, started(this.#engine).begin()),
         // The first that is stopped: nobody is to be sent here any more.
         stop: () => {
           this.#readiness.draining = true;

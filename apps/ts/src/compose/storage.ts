@@ -18,7 +18,7 @@ export async function openStorage(config: Config, deps: { logger: Logger }): Pro
   const { database, redis, dataDir, sqliteSynchronous } = config;
   if (database === undefined) return openSqliteStorage({ dataDir, synchronous: sqliteSynchronous });
   // Loaded only where it is used: the drivers cost an embedded server time and memory.
-  const [{ openPostgresStorage }, { explainOpening, isOutOfReach }] = await Promise.all([
+  const [{ openPostgresStorage }, { isOutOfReach }] = await Promise.all([
     import("#storage/postgres/open"),
     import("#storage/postgres/opening-failures"),
   ]);
@@ -28,9 +28,7 @@ export async function openStorage(config: Config, deps: { logger: Logger }): Pro
     stallMs: Math.round(config.mainStallSeconds * 1_000),
     logger: deps.logger,
   };
-  const storage = await openPostgresStorage(options).catch((error: unknown) => {
-    throw explainOpening(error, database.where);
-  });
+  const storage = await explained(config, openPostgresStorage(options));
   if (redis === undefined) return storage;
   try {
     return await withValkey(storage, redis.url, deps.logger);
@@ -38,6 +36,20 @@ export async function openStorage(config: Config, deps: { logger: Logger }): Pro
     await storage[Symbol.asyncDispose]();
     if (!(error instanceof StorageError) || !isOutOfReach(error)) throw error;
     throw new StorageError(error.detail, { cause: error, inUse: true });
+  }
+}
+
+/**
+ * What a start asks of the storage before it serves: rejects as `openStorage` does where the database is the reason, so
+ * that the person reads a sentence, and the exit code says whether a restart can help.
+ */
+export async function explained<T>({ database }: Pick<Config, "database">, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (database === undefined) throw error;
+    const { explainOpening } = await import("#storage/postgres/opening-failures");
+    throw explainOpening(error, database.where);
   }
 }
 

@@ -1,5 +1,6 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { pathToFileURL } from "node:url";
 
 /** What SQLite stores. Integers beyond 2^53 are not representable on either engine: keep such ids as text. */
 export type SqliteValue = string | number | null | Uint8Array;
@@ -82,6 +83,22 @@ export async function openSqlite(path: string): Promise<SqliteDatabase> {
   }
   const { DatabaseSync } = await import("node:sqlite");
   const native = new DatabaseSync(path);
+  return wrap(native as unknown as NativeDatabase, () => native.isTransaction);
+}
+
+/**
+ * Opens a database file that is there, to look at it. Also while another process has it open; and where none has, without
+ * the files that even a reader puts beside it, which nobody would take away again.
+ */
+export async function openSqliteReadOnly(path: string): Promise<SqliteDatabase> {
+  const url = `${pathToFileURL(path).href}${existsSync(`${path}-wal`) ? "" : "?immutable=1"}`;
+  if (process.versions.bun !== undefined) {
+    const { Database, constants } = await import("bun:sqlite");
+    const native = new Database(url, constants.SQLITE_OPEN_READONLY | constants.SQLITE_OPEN_URI);
+    return wrap(native as unknown as NativeDatabase, () => native.inTransaction);
+  }
+  const { DatabaseSync } = await import("node:sqlite");
+  const native = new DatabaseSync(url, { readOnly: true });
   return wrap(native as unknown as NativeDatabase, () => native.isTransaction);
 }
 

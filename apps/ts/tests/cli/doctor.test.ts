@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PgBouncer, pgBouncerAvailable } from "../servers/pgbouncer.ts";
+import { openSqlite } from "#platform/sqlite";
+import { openSqliteStorage } from "#storage/sqlite/open";
+import { documentedSettings, PgBouncer, pgBouncerAvailable } from "../servers/pgbouncer.ts";
 import { postgresAvailable, sharedPostgres, type TestPostgres } from "../servers/postgres.ts";
 import { RedisServer, redisAvailable } from "../servers/redis.ts";
 import { freePort, runDoctor, runMigrate, sql, urlFor } from "./database-world.ts";
@@ -11,9 +13,6 @@ let dir: string;
 let server: TestPostgres;
 const noPostgres = await postgresAvailable();
 const withPostgres = describe.skipIf(noPostgres !== undefined);
-
-/** What a server sets on its connections, and PgBouncer refuses unless it is told not to. */
-const IGNORED = { ignore_startup_parameters: "statement_timeout,lock_timeout,idle_in_transaction_session_timeout" };
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "fractal-doctor-"));
@@ -65,9 +64,19 @@ withPostgres("fractal doctor of a PostgreSQL database", () => {
     expect(code).toBe(1);
     expect(at("database.permissions")).toMatchObject({
       status: "fail",
-      advice: `grant create on database "${name}" to "guest_${name}"`,
+      advice: `grant create on database ${name} to guest_${name}`,
     });
     expect(at("database.writable")?.status).toBe("fail");
+  });
+
+  it("fails for a schema whose version nobody knows", async () => {
+    const DATABASE_URL = await server.createDatabase();
+    await runMigrate({ DATABASE_URL }, dir);
+    await sql(DATABASE_URL, "delete from fractal.migrations");
+    const { code, at } = await runDoctor({ DATABASE_URL }, dir);
+    expect([code, at("database.schema")]).toMatchObject([1, { status: "fail" }]);
+    expect(at("database.schema")?.text).toContain("fractal.migrations is empty");
+    expect(at("database.notify")?.status).toBe("ok");
   });
 
   it("counts the connections of all workers against the server's", async () => {
@@ -82,7 +91,7 @@ withPostgres("fractal doctor of a PostgreSQL database", () => {
     "knows a pooler in transaction mode, and what it cannot do",
     async () => {
       const url = await server.createDatabase();
-      await using bouncer = await PgBouncer.start(url, IGNORED);
+      await using bouncer = await PgBouncer.start(url, documentedSettings());
       const DATABASE_URL = bouncer.url();
       const prepared = await runDoctor({ DATABASE_URL }, dir);
       const expected = bouncer.keepsPreparedStatements ? [0, "ok"] : [1, "fail"];
@@ -98,7 +107,7 @@ withPostgres("fractal doctor of a PostgreSQL database", () => {
     "does not take a pooler in session mode for one in transaction mode",
     async () => {
       const url = await server.createDatabase();
-      await using bouncer = await PgBouncer.start(url, { ...IGNORED, pool_mode: "session" });
+      await using bouncer = await PgBouncer.start(url, { ...documentedSettings(), pool_mode: "session" });
       const { code, at } = await runDoctor({ DATABASE_URL: bouncer.url() }, dir);
       expect([code, at("database.prepare"), at("database.notify")?.status]).toEqual([0, undefined, "ok"]);
       expect(at("database.pooler")?.text).toContain("one backend per connection");
@@ -150,5 +159,40 @@ describe("fractal doctor", () => {
       code: 1,
       bad: ["fail data.directory"],
     });
+  });
+
+  it("looks into the file of the embedded database, also while a server has it open", async () => {
+    const dataDir = join(dir, "healthy");
+    const look = () => runDoctor({ FRACTAL_DATA_DIR: dataDir }, dir);
+    const storage = await openSqliteStorage({ dataDir });
+    expect(await look()).toMatchObject({ code: 0, bad: [] });
+    await storage[Symbol.asyncDispose]();
+    const before = readdirSync(dataDir);
+    const { code, at } = await look();
+    expect([code, at("data.file")]).toMatchObject([0, { status: "ok" }]);
+    expect(at("data.file")?.text).toContain("is not damaged");
+    expect(readdirSync(dataDir)).toEqual(before);
+  });
+
+  it("fails for a file that a start would refuse: damaged, not a database, of a newer version", async () => {
+    const found = async (name: string) => {
+      const { code, at } = await runDoctor({ FRACTAL_DATA_DIR: name }, dir);
+      return [code, at("data.file")?.status, at("data.file")?.text];
+    };
+    const refused = (text: string) => [1, "fail", expect.stringContaining(text)];
+    const path = (name: string) => join(dir, name, "fractal.db");
+    for (const name of ["garbage", "hurt", "newer"]) {
+      await (await openSqliteStorage({ dataDir: join(dir, name) }))[Symbol.asyncDispose]();
+    }
+    writeFileSync(path("garbage"), "not a database, ".repeat(1000));
+    expect(await found("garbage")).toEqual(refused("damaged"));
+    // A page that opening alone would never read.
+    const pages = readFileSync(path("hurt"));
+    writeFileSync(path("hurt"), pages.fill(0xee, pages.length - 4096, pages.length - 3072));
+    expect(await found("hurt")).toEqual(refused("damaged"));
+    const db = await openSqlite(path("newer"));
+    db.exec("pragma user_version = 99");
+    db.close();
+    expect(await found("newer")).toEqual(refused("newer version"));
   });
 });

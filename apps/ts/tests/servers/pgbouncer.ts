@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { giveToServer, KeptProcess, onFreePort, serverFolder } from "./kept-process.ts";
 
@@ -26,6 +26,20 @@ function findPgBouncer(): Found | undefined {
 /** Why there is no PgBouncer for tests on this machine; undefined where there is one. */
 export function pgBouncerAvailable(): string | undefined {
   return findPgBouncer() === undefined ? "pgbouncer is not installed" : undefined;
+}
+
+/** What docs/postgres.md says to put in pgbouncer.ini; without what this machine's version does not know, as it says too. */
+export function documentedSettings(): Record<string, string> {
+  const page = readFileSync(new URL("../../../../docs/postgres.md", import.meta.url), "utf8");
+  const ini = /```ini\n; pgbouncer\.ini\n([\s\S]*?)```/.exec(page)?.[1];
+  if (ini === undefined) throw new Error("docs/postgres.md has no pgbouncer.ini any more");
+  const lines = ini.split("\n").filter((line) => line !== "" && !line.startsWith(";"));
+  const settings = Object.fromEntries(lines.map((line) => line.split(/ = (.*)/s).slice(0, 2) as [string, string]));
+  const commented = lines.find((line) => /[;#]/.test(line));
+  if (commented !== undefined) throw new Error(`PgBouncer takes a comment behind a value for part of it: ${commented}`);
+  const [major, minor] = findPgBouncer()?.version ?? [0, 0];
+  if (major === 1 && minor < 21) delete settings.max_prepared_statements;
+  return settings;
 }
 
 /** PgBouncer in transaction mode before a Postgres server, on a free port of 127.0.0.1. */

@@ -5,6 +5,8 @@ import { connectionOptions, type DatabaseOptions } from "./database.ts";
 import { examineHints, examineStatements } from "./doctor-pooler.ts";
 import { SCHEMA_VERSION, schemaState } from "./migrate.ts";
 import { explainOpening } from "./opening-failures.ts";
+import { missingRight } from "./requirements.ts";
+import { trustsAnybody, withTls } from "./tls.ts";
 
 const TIMEOUT_MS = 5_000;
 const FLOOR = 15;
@@ -21,12 +23,23 @@ export interface ExamineOptions extends DatabaseOptions {
 }
 
 /** Looks at the database as a server would use it, and changes nothing. Never rejects. */
-export async function examinePostgres(options: ExamineOptions): Promise<Finding[]> {
+export async function examinePostgres(given: ExamineOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
+  let options: ExamineOptions;
+  try {
+    options = { ...given, url: withTls(given.url) };
+  } catch (error) {
+    return [unreachable(error, given.where)];
+  }
   const client = await connect(options, findings);
   if (client === undefined) return findings;
   try {
-    for (const look of [version, writable, encoding, durability, permissions, schema, clock, extensions]) {
+    if (trustsAnybody(options.url)) findings.push(UNCHECKED);
+    for (const look of [version, writable, encoding, durability]) findings.push(await look(client));
+    const rights = await permissions(client);
+    findings.push(rights);
+    // Which version it has cannot be read without rights.
+    for (const look of rights.status === "ok" ? [schema, clock, extensions] : [clock, extensions]) {
       findings.push(await look(client));
     }
     const statements = await examineStatements(client, {
@@ -44,6 +57,13 @@ export async function examinePostgres(options: ExamineOptions): Promise<Finding[
   }
   return findings;
 }
+
+const UNCHECKED: Finding = {
+  id: "database.tls",
+  status: "warn",
+  text: "The connection is encrypted, but nobody checks the certificate of the database",
+  advice: "Give the authority's certificate and let it be checked: sslmode=verify-full&sslrootcert=/path/to/ca.pem.",
+};
 
 /** With the server's own session settings first; a pooler may refuse those alone. */
 async function connect(options: ExamineOptions, findings: Finding[]): Promise<Client | undefined> {
@@ -175,35 +195,19 @@ async function durability(client: Client): Promise<Finding> {
 
 async function permissions(client: Client): Promise<Finding> {
   const id = "database.permissions";
-  const row = await one(
-    client,
-    `select current_user as who, current_database() as name,
-       has_database_privilege(current_database(), 'CREATE') as database,
-       (select has_schema_privilege(oid, 'CREATE') and has_schema_privilege(oid, 'USAGE')
-          from pg_namespace where nspname = 'fractal') as schema,
-       (select count(*)::int from pg_class c join pg_namespace n on n.oid = c.relnamespace
-          where n.nspname = 'fractal' and c.relkind in ('r', 'p')
-            and not has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE')) as closed`,
-  );
-  const fail = (text: string, advice: string): Finding => ({ id, status: "fail", text, advice });
-  if (row.schema === null && row.database !== true) {
-    return fail(
-      `${row.who} may not create a schema in ${row.name}`,
-      `grant create on database "${row.name}" to "${row.who}"`,
-    );
-  }
-  if (row.schema === false)
-    return fail(`${row.who} may not use the schema fractal`, `grant all on schema fractal to "${row.who}"`);
-  if (Number(row.closed) > 0) {
-    const text = `${row.who} may not read and write ${row.closed} of the tables in the schema fractal`;
-    return fail(text, "Connect as the user that created them, or grant it all on all tables in schema fractal.");
-  }
-  return { id, status: "ok", text: `${row.who} may create and use the schema fractal` };
+  const missing = await missingRight(client);
+  if (missing !== undefined) return { id, status: "fail", text: missing.text, advice: missing.grant };
+  const { who } = await one(client, "select current_user as who");
+  return { id, status: "ok", text: `${who} has every right that the schema fractal needs` };
 }
 
 async function schema(client: Client): Promise<Finding> {
   const id = "database.schema";
-  const found = await schemaState(client);
+  const found = await schemaState(client).catch((error: unknown) => {
+    if (error instanceof StorageError) return error;
+    throw error;
+  });
+  if (found instanceof StorageError) return { id, status: "fail", text: found.detail };
   if (found === undefined) {
     return {
       id,

@@ -2,11 +2,13 @@
  * The thread that beats for a worker (see keeper.ts). Apart from the event loop of the server, so that user code which
  * blocks it does not cost the lease; with a connection of its own, so that a busy pool does not either.
  */
+import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { Client } from "pg";
 import type { WorkerInfo } from "#core/runs/workers";
 import { connectionOptions } from "./database.ts";
+import { codeOf } from "./failures.ts";
 import type { FromKeeper, KeeperData } from "./keeper.ts";
 import { LEASE } from "./workers.ts";
 
@@ -16,12 +18,18 @@ const say = (message: FromKeeper) => port.postMessage(message);
 
 const pulse = new Int32Array(data.pulse);
 const everyMs = data.ttlMs / 5;
+const LOOK_MS = 250;
+/** One look can be late because this thread was kept waiting; more than that is not held against the main thread. */
+const MOST_PER_LOOK_MS = 2 * LOOK_MS;
+const STDERR = 2;
 /** Monotonic time until which the lease is certain: from when the last good beat was sent. */
 let goodUntil = 0;
 let client: Client | undefined;
 let ending = false;
 let lastPulse = Atomics.load(pulse, 0);
-let pulseAt = performance.now();
+let lookedAt = performance.now();
+/** How long this thread has seen the main thread stand still. */
+let stillMs = 0;
 
 port.on("message", () => {
   ending = true;
@@ -55,15 +63,35 @@ async function hangUp(): Promise<void> {
   if (old !== undefined) await Promise.race([old.end().catch(() => undefined), delay(500)]);
 }
 
-/** The main thread has not come round for so long that nobody should count on this process. */
+/**
+ * Ends the process when the main thread has not come round for so long that nobody should count on it. Time in which
+ * this thread stood still as well is not counted: then the process was frozen, or the machine, and not blocked.
+ */
 function checkPulse(): void {
   const now = performance.now();
+  const passedMs = now - lookedAt;
+  lookedAt = now;
   const seen = Atomics.load(pulse, 0);
   if (seen !== lastPulse) {
     lastPulse = seen;
-    pulseAt = now;
-  } else if (now - pulseAt > data.stallMs) {
-    process.stderr.write(`The event loop has been blocked for ${Math.round(data.stallMs / 1000)} s: giving up\n`);
+    stillMs = 0;
+    return;
+  }
+  stillMs += Math.min(passedMs, MOST_PER_LOOK_MS);
+  if (stillMs > data.stallMs) giveUp();
+}
+
+/** Not through process.stderr: in a thread that only hands the text to the main thread, which does not come round. */
+function giveUp(): void {
+  const seconds = (ms: number) => Math.round(ms / 100) / 10;
+  try {
+    writeSync(
+      STDERR,
+      `Process ${process.pid} ends itself: its event loop has been blocked for ${seconds(stillMs)} s, longer than ` +
+        `FRACTAL_MAIN_STALL_SECONDS (${seconds(data.stallMs)}) allows. Its runs go on in another process. ` +
+        "Code of a graph that computes for long must await in between or use a thread; or raise the setting.\n",
+    );
+  } finally {
     process.kill(process.pid, "SIGKILL");
   }
 }
@@ -74,7 +102,7 @@ async function register(): Promise<boolean> {
     await ask(LEASE.register, parameters(data.worker));
   } catch (error) {
     await hangUp();
-    say({ kind: "failed", message: (error as Error).message });
+    say({ kind: "failed", message: (error as Error).message, code: codeOf(error) });
     return false;
   }
   goodUntil = sentAt + data.ttlMs;
@@ -104,7 +132,6 @@ async function main(): Promise<void> {
   for (let next = performance.now() + everyMs; !ending && !lost; next = Math.max(next + everyMs, performance.now())) {
     // Short pauses: the end is noticed soon, and so is a lease that runs out between two beats.
     while (!ending && performance.now() < Math.min(next, goodUntil)) await delay(Math.min(50, everyMs / 4));
-    checkPulse();
     if (!ending) lost = performance.now() >= goodUntil || !(await beat());
   }
   if (lost) say({ kind: "lost" });
@@ -112,5 +139,7 @@ async function main(): Promise<void> {
   await hangUp();
 }
 
+const looks = setInterval(checkPulse, LOOK_MS);
 await main();
+clearInterval(looks);
 port.close();

@@ -15,7 +15,7 @@ export interface KeeperData {
 
 export type FromKeeper =
   | { kind: "registered" }
-  | { kind: "failed"; message: string }
+  | { kind: "failed"; message: string; code: string | undefined }
   | { kind: "beat"; beat: Beat }
   | { kind: "trouble"; message: string }
   | { kind: "lost" };
@@ -67,7 +67,7 @@ class KeptLease implements Lease {
     this.begun = promise;
     this.#thread.on("message", (message: FromKeeper) => {
       if (message.kind === "registered") resolve(this);
-      else if (message.kind === "failed") reject(new Error(`The lease could not be taken: ${message.message}`));
+      else if (message.kind === "failed") reject(notTaken(message));
       else this.#hear(message);
     });
     // Without the thread nobody beats: the lease is as good as lost.
@@ -109,6 +109,11 @@ class KeptLease implements Lease {
     clearInterval(this.#pulse);
     this.#on.lost();
   }
+}
+
+/** With the code of the database, which says what to do about it: an error loses it on its way between threads. */
+function notTaken({ message, code }: { message: string; code: string | undefined }): Error {
+  return Object.assign(new Error(`The lease could not be taken: ${message}`), code !== undefined && { code });
 }
 
 function pick({ url, settings, ttlMs, stallMs }: KeeperOptions) {

@@ -1,5 +1,8 @@
 import { Client } from "pg";
+import { StorageError } from "#core/storage";
 import { MIGRATIONS, SCHEMA_VERSION } from "./migrations/index.ts";
+import { type Asking, refuseUnfit } from "./requirements.ts";
+import { withTls } from "./tls.ts";
 
 export { SCHEMA_VERSION };
 
@@ -9,20 +12,23 @@ const LOCK = 0x66726163;
 /**
  * Brings the schema to this server's version, in one transaction under a lock: of two that start together the second
  * finds it done. Only adds, so servers of the release before go on meanwhile; a schema that is newer is left alone.
+ * Rejects with StorageError, or the driver's error (opening-failures.ts explains those).
+ * @param lockMs How long to wait for each lock.
  * @returns Version before (undefined: there was none) and after.
  */
-export async function migrate(url: string): Promise<{ from: number | undefined; to: number }> {
+export async function migrate(url: string, lockMs = 10_000): Promise<{ from: number | undefined; to: number }> {
   const client = new Client({
-    connectionString: url,
+    connectionString: withTls(url),
     application_name: "fractal migrate",
     connectionTimeoutMillis: 10_000,
   });
   client.on("error", () => undefined);
-  await client.connect();
   try {
+    await client.connect();
+    await refuseUnfit(client);
     await client.query("begin");
     // Behind a statement that runs long, this would hold up everybody who comes after: rather fail, and be tried again.
-    await client.query("set local lock_timeout = '10s'");
+    await client.query(`set local lock_timeout = ${lockMs}`);
     await client.query("select pg_advisory_xact_lock($1)", [LOCK]);
     const from = await schemaVersion(client);
     if (from === undefined) {
@@ -45,13 +51,10 @@ export async function migrate(url: string): Promise<{ from: number | undefined; 
     await client.query("commit");
     return { from, to: SCHEMA_VERSION };
   } finally {
-    // Without a commit this takes everything back.
+    // Without a commit this takes everything back. Also where connecting failed: a server that waits for a password
+    // keeps the connection, and others who make or drop a database wait for it.
     await client.end();
   }
-}
-
-interface Asking {
-  query(text: string): Promise<{ rows: unknown[] }>;
 }
 
 /** Undefined when there is no schema yet. */
@@ -59,7 +62,10 @@ export async function schemaVersion(client: Asking): Promise<number | undefined>
   return (await schemaState(client))?.version;
 }
 
-/** The newest step that was made, and the oldest server that can work with it. */
+/**
+ * The newest step that was made, and the oldest server that can work with it. Throws StorageError when nobody can say:
+ * the steps are noted in the transaction that makes them, so somebody else has emptied the table.
+ */
 export async function schemaState(client: Asking): Promise<{ version: number; compatibleFrom: number } | undefined> {
   const there = await client.query("select to_regclass('fractal.migrations') is not null as there");
   if (!(there.rows[0] as { there: boolean }).there) return undefined;
@@ -67,5 +73,10 @@ export async function schemaState(client: Asking): Promise<{ version: number; co
     "select version, compatible_from from fractal.migrations order by version desc limit 1",
   );
   const row = found.rows[0] as { version: number; compatible_from: number } | undefined;
-  return row && { version: row.version, compatibleFrom: row.compatible_from };
+  if (row === undefined) {
+    throw new StorageError(
+      "The table fractal.migrations is empty, so the version of the schema is not known: restore the table from a backup, or use an empty database.",
+    );
+  }
+  return { version: row.version, compatibleFrom: row.compatible_from };
 }

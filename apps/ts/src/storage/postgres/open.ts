@@ -7,16 +7,15 @@ import { postgresEvents } from "./events.ts";
 import { postgresKeeper } from "./keeper.ts";
 import { postgresLanes } from "./lanes.ts";
 import { migrate, SCHEMA_VERSION, schemaState } from "./migrate.ts";
+import { missingRight, refuseUnfit } from "./requirements.ts";
 import { postgresRetention } from "./retention.ts";
 import { postgresRuns } from "./runs.ts";
 import { PostgresSignals } from "./signals.ts";
 import { postgresStore } from "./store.ts";
 import { postgresThreads } from "./threads.ts";
+import { withTls } from "./tls.ts";
 import { postgresTotals } from "./totals.ts";
 import { postgresWorkers } from "./workers.ts";
-
-/** Oldest server whose SQL we use. */
-const FLOOR = 150_000;
 
 export interface PostgresOptions extends DatabaseOptions {
   /** How long the others wait for a beat of this process. */
@@ -38,8 +37,9 @@ const SILENT = { warn: () => undefined, info: () => undefined, error: () => unde
  * Rejects with StorageError, or the driver's error where it says enough (opening-failures.ts explains those).
  */
 export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
-  const { url, leaseMs = 15_000, stallMs = 300_000, logger = SILENT } = options;
-  const { database, version, settings } = await connect(options, logger);
+  const { leaseMs = 15_000, stallMs = 300_000, logger = SILENT } = options;
+  const url = withTls(options.url);
+  const { database, version, settings } = await connect({ ...options, url }, logger);
   try {
     const signals = new PostgresSignals({ url, settings, database, logger });
     await signals.open();
@@ -99,18 +99,11 @@ function reasonsOf(error: unknown): string {
 
 /** @returns The server's version, "15.18". */
 async function prepare(database: Database, url: string): Promise<string> {
-  const server = await database.row<{ number: number; version: string; replica: boolean; readonly: string }>(
-    "select current_setting('server_version_num')::integer as number, pg_is_in_recovery() as replica, " +
-      "split_part(current_setting('server_version'), ' ', 1) as version, " +
-      "current_setting('transaction_read_only') as readonly",
-  );
-  if (server === undefined) throw new StorageError("The database answers nothing");
-  if (server.number < FLOOR) {
-    throw new StorageError(`PostgreSQL ${server.version} is too old: 15 or newer is needed.`);
-  }
-  if (server.replica) throw new StorageError("The database is a read-only replica: give the address of the primary.");
-  if (server.readonly === "on") throw new StorageError("The database is read-only (default_transaction_read_only).");
   const asking = { query: async (text: string) => ({ rows: await database.rows(text) }) };
+  const version = await refuseUnfit(asking);
+  // All of them now: else a server starts, and a run fails later at the first statement that is refused.
+  const missing = await missingRight(asking);
+  if (missing !== undefined) throw new StorageError(`${missing.text}: ${missing.grant}`);
   let state = await schemaState(asking);
   if (state === undefined) {
     await migrate(url);
@@ -126,7 +119,7 @@ async function prepare(database: Database, url: string): Promise<string> {
       `The schema of the database has version ${state.version}, which servers of schema version ${SCHEMA_VERSION} cannot use: update this server.`,
     );
   }
-  return server.version;
+  return version;
 }
 
 function describe(url: string, version: string): string {

@@ -5,7 +5,7 @@ import { INITIAL } from "./migrations/001-initial.ts";
 /** In order; the position (from 1) is the version that the file records in `user_version`. Never change a shipped one. */
 const MIGRATIONS: readonly string[] = [INITIAL];
 
-function versionOf(db: SqliteDatabase): number {
+export function versionOf(db: SqliteDatabase): number {
   return db.prepare("pragma user_version").get<{ user_version: number }>()?.user_version ?? 0;
 }
 

@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { NO_SIGNALS } from "#core/signals";
-import { type Storage, StorageError } from "#core/storage";
-import { openSqlite, SQLITE, type SqliteDatabase, sqliteErrorCode } from "#platform/sqlite";
+import type { Storage } from "#core/storage";
+import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
 import { Connection } from "./connection.ts";
@@ -11,6 +11,7 @@ import { freeWriters } from "./lane-state.ts";
 import { sqliteLanes } from "./lanes.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
 import { migrate, refuseNewer } from "./migrations.ts";
+import { explainOpening, refuseDamaged } from "./opening-failures.ts";
 import { sqliteRetention } from "./retention.ts";
 import { sqliteRuns } from "./runs.ts";
 import { sqliteStore } from "./store.ts";
@@ -41,7 +42,8 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     db = await openSqlite(path);
     refuseNewer(db, path);
     configure(db, options.synchronous ?? "NORMAL");
-    if (lock.unclean) checkFile(db, path);
+    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
+    if (lock.unclean) refuseDamaged(db, path);
     migrate(db);
     const connection = new Connection(db, options.clock ?? Date.now);
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
@@ -50,7 +52,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   } catch (error) {
     db?.close();
     lock?.release(lock.unclean);
-    throw explain(error, path);
+    throw explainOpening(error, path);
   }
 }
 
@@ -65,12 +67,6 @@ function configure(db: SqliteDatabase, synchronous: "NORMAL" | "FULL"): void {
   db.exec("pragma cache_size = -32768");
   // Fewer, larger checkpoints of the WAL (16 MiB): pages that change with every run are copied once for many runs.
   db.exec("pragma wal_autocheckpoint = 4000");
-}
-
-/** After a crash or a kill: a page that was damaged is found now, not by whoever meets it. */
-function checkFile(db: SqliteDatabase, path: string): void {
-  const finding = db.prepare("pragma quick_check(1)").get<{ quick_check: string }>()?.quick_check;
-  if (finding !== "ok") throw damaged(path, finding ?? "no answer", undefined);
 }
 
 function storageOver(connection: Connection, held: { path: string; lock: DirectoryLock }): Storage {
@@ -101,42 +97,4 @@ function storageOver(connection: Connection, held: { path: string; lock: Directo
       held.lock.release();
     },
   };
-}
-
-function damaged(path: string, finding: string, cause: unknown): StorageError {
-  return new StorageError(
-    `${path} is damaged (${finding}). It was left as it is. Restore a backup, or move the file away to start empty.`,
-    { cause },
-  );
-}
-
-function explain(error: unknown, path: string): unknown {
-  if (error instanceof StorageError) return error;
-  const code = (error as { code?: unknown }).code;
-  switch (sqliteErrorCode(error)) {
-    case SQLITE.full:
-      return new StorageError(`The disk that holds ${path} is full. Make room and start again.`, { cause: error });
-    case SQLITE.readonly:
-    case SQLITE.cantopen:
-      return new StorageError(
-        `${path} cannot be written: check the rights of the directory and whether its file system is read-only.`,
-        { cause: error },
-      );
-    case SQLITE.ioerr:
-      return new StorageError(`The disk that holds ${path} does not answer reads and writes.`, { cause: error });
-    case SQLITE.busy:
-      return new StorageError(`Another program keeps ${path} locked. Close it and start again.`, { cause: error });
-    case SQLITE.corrupt:
-    case SQLITE.notADatabase:
-      return damaged(path, error instanceof Error ? error.message : String(error), error);
-    default:
-  }
-  if (
-    typeof code === "string" &&
-    ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "ENOENT"].includes(code)
-  ) {
-    const reason = error instanceof Error ? error.message : code;
-    return new StorageError(`The data directory of ${path} cannot be used: ${reason}`, { cause: error });
-  }
-  return error;
 }
