@@ -108,6 +108,23 @@ withPostgres("fractal migrate, when the database is not as it must be", () => {
     expect((await runMigrate({ DATABASE_URL: url }, dir)).out).toContain("was made");
   });
 
+  it("says what to grant to a user who may not make the schema, or not use it", async () => {
+    const admin = await server.createDatabase();
+    const user = `migrant_${new URL(admin).pathname.slice(1)}`;
+    await sql(admin, `create role ${user} login password 'hunter22'`);
+    const env = { DATABASE_URL: urlFor(admin, { user, password: "hunter22" }) };
+    const refused = async () => {
+      const { code, err } = await runMigrate(env, dir);
+      expect(err).not.toContain("    at ");
+      return [code, err];
+    };
+    expect(await refused()).toEqual([78, expect.stringContaining("grant it CREATE on the database")]);
+    await runMigrate({ DATABASE_URL: admin }, dir);
+    expect(await refused()).toEqual([78, expect.stringContaining("grant it USAGE on the schema")]);
+    await sql(admin, `grant usage on schema fractal to ${user}`);
+    expect(await refused()).toEqual([78, expect.stringContaining("on all tables of the schema fractal")]);
+  });
+
   it("refuses a schema whose version nobody knows, and one with tables of somebody else", async () => {
     const emptied = await server.createDatabase();
     await runMigrate({ DATABASE_URL: emptied }, dir);
