@@ -108,6 +108,27 @@ describe("many readers of one run", () => {
     expect(feed.end - feed.start).toBeLessThanOrEqual(2_500);
   });
 
+  it("gives a reader the state that was too slow for events which no log holds: it had a hole and did not know", async () => {
+    // 40 MB in all: far more than sockets and ring hold.
+    const [n, size] = [10_000, 4_000];
+    const run = await running("too-slow", { n, size, stream_resumable: false });
+    const sleeper = await RawClient.open(server.url, `${runPath(run)}/stream`);
+    await attached(run, 1);
+    const reader = new SseReader(await server.open("GET", `${runPath(run)}/stream`));
+    open("too-slow");
+    await reader.rest();
+    await server.reached(run, "success");
+    const text = await sleeper.readUntil("event: end");
+    const names = [...text.matchAll(/^event: (.+)$/gm)].map(([, name]) => name);
+    const seen = [...text.matchAll(/^data: \{"i":(\d+)/gm)].map(([, i]) => Number(i));
+    expect(seen.length).toBeGreaterThan(0);
+    expect(seen.length).toBeLessThan(n);
+    expect(seen).toEqual([...seen.keys()]);
+    expect(names.slice(seen.length)).toEqual(["values", "end"]);
+    expect(text).toContain('"trail":["before","after"]');
+    sleeper.vanish();
+  });
+
   it("forgets the feed of a run when it is over, and every waiter", async () => {
     await until(() => server.hub.size === 0);
     const run = await running("forgotten", { n: 10 });

@@ -57,18 +57,10 @@ export class RunReader {
     const source = { log: this.#env.storage.events, scope, run };
     let found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
-      const live = { ...request, modes, from: ofRun(run, request.from) };
-      let told = false;
-      for await (const frames of readLive(found.feed, source, live)) {
-        told = true;
-        yield frames;
-      }
-      if (request.signal.aborted) return;
-      if (found.feed.state === "ended") {
-        if (told || !isPast(live.from, found.feed)) return;
-        // It waited for events after an id that none was to have: it is told like one that comes after the end.
-        found = await this.#attach(scope, run);
-      }
+      const end = yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
+      if (end === "over" || request.signal.aborted) return;
+      // It waited for events after an id that none was to have: it is told like one that comes after the end.
+      if (end === "unknown") found = await this.#attach(scope, run);
       if (found.feed !== undefined) {
         yield [COME_BACK];
         throw new StreamSuspended();
@@ -197,11 +189,6 @@ export class RunReader {
 /** An id of a later epoch than the run ever had is none of its own. */
 function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
   return typeof from === "object" && from.epoch > run.epoch ? START : from;
-}
-
-/** Whether everything that has come in a feed lies before this place. */
-function isPast(place: JoinRequest["from"], { lastId }: RunFeed): boolean {
-  return typeof place === "object" && lastId !== undefined && compareIds(place, lastId) >= 0;
 }
 
 /** An event that has no place in the log, and so no id. */

@@ -53,6 +53,11 @@ export class RunEmitter {
     return this.#deps.logged || this.#deps.feed.readers > 0;
   }
 
+  /** How the state of the run can be had from now on, for readers that were too slow for events that nothing keeps. */
+  keepsState(present: () => string | undefined): void {
+    this.#deps.feed.present = present;
+  }
+
   /** A graph event. On a run whose log is not kept it reaches the present readers only. */
   emit(mode: string, ns: string, data: string): void {
     if (this.#closed) return;

@@ -29,6 +29,7 @@ export class RunFeed {
   #events: RunEvent[] = [];
   #base = 0;
   #bytes = 0;
+  #forgotten = 0;
   #state: "open" | "ended" | "suspended" = "open";
   #result: RunResult | undefined;
   #scheduled = false;
@@ -41,6 +42,9 @@ export class RunFeed {
   executing = false;
   /** Whether it is filled from the log, behind an executor elsewhere. */
   followed = false;
+
+  /** JSON text of the state after the latest step of the attempt that writes it here; undefined when there is none yet. */
+  present: (() => string | undefined) | undefined;
 
   /** Opened before its run existed, so that nothing of the run is older than the ring. */
   readonly #fromBirth: boolean;
@@ -74,6 +78,11 @@ export class RunFeed {
   /** Position of the oldest event still here. */
   get start(): number {
     return this.#base;
+  }
+
+  /** Position after the last event that has left the ring and that no log holds. */
+  get forgotten(): number {
+    return this.#forgotten;
   }
 
   /** First kept event of the ring that has an id, and its position. */
@@ -167,7 +176,7 @@ export class RunFeed {
       const event = this.#events[drop] as RunEvent;
       if (event.n !== null) {
         if (this.#durable === undefined || compareIds({ epoch: event.epoch, n: event.n }, this.#durable) > 0) break;
-      }
+      } else this.#forgotten = this.#base + drop + 1;
       this.#bytes -= event.data.length;
       drop++;
     }

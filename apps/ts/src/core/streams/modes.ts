@@ -16,6 +16,11 @@ export function graphModes(asked: readonly StreamMode[]): string[] {
 
 const ALWAYS = new Set(["metadata", "error", "end"]);
 
+/** Whether every reader gets these events, whatever it asked for. */
+export function isAlways(mode: string): boolean {
+  return ALWAYS.has(mode);
+}
+
 /** Which events of a run's log a reader gets. */
 export interface ReaderFilter {
   /** Undefined: all that the run was started with. */
@@ -25,7 +30,7 @@ export interface ReaderFilter {
 }
 
 export function passes(filter: ReaderFilter, event: { mode: string; ns: string; data: string }): boolean {
-  if (ALWAYS.has(event.mode)) return true;
+  if (isAlways(event.mode)) return true;
   if (filter.namespaces !== undefined && !filter.namespaces.has(event.ns)) return false;
   if (filter.modes === undefined || filter.modes.has(event.mode)) return true;
   if (event.mode.startsWith("messages")) return filter.modes.has("messages") || filter.modes.has("messages-tuple");

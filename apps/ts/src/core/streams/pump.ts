@@ -51,6 +51,7 @@ export class Pump {
 
   async run(): Promise<void> {
     const { graph, input, options, modes, subgraphs } = this.#call;
+    this.#emitter.keepsState(() => this.valuesText());
     const streamOptions = { ...options, streamMode: graphModes(modes), subgraphs };
     if (this.#asked.has("events")) await this.#runEvents(streamOptions);
     else for await (const chunk of await graph.stream(input, streamOptions)) this.#chunk(chunk);

@@ -3,7 +3,7 @@ import type { AuthScope } from "#core/identity/scope";
 import type { RunRecord } from "#core/runs/repository";
 import { compareIds, type EventId, frameOf, framesOf, type RunEvent, START } from "./events.ts";
 import type { RunFeed } from "./feed.ts";
-import { passes, type ReaderFilter } from "./modes.ts";
+import { isAlways, passes, type ReaderFilter } from "./modes.ts";
 import type { EventRepository } from "./repository.ts";
 
 /** Most rows of one read of the log. */
@@ -27,43 +27,80 @@ export interface ReaderSource {
 }
 
 /**
+ * How a live stream ended. `over`: with the run, or because the client left. `elsewhere`: the run goes on in another
+ * process, or the client has missed something that nobody can tell it here. `unknown`: the run ended, and none of its
+ * events came after the id that was asked for.
+ */
+export type ReadEnd = "over" | "elsewhere" | "unknown";
+
+/**
  * Frames of a live run, in batches that belong to who takes them (an emptied one is not held until the next is asked
  * for): first what the log or the ring holds after the position asked for, then what comes,
- * until the run ends, is suspended, or the reader leaves. No id is sent twice and none is skipped.
+ * until the run ends, is suspended, or the reader leaves. No id is sent twice and none is skipped. What has no id, of a run
+ * whose log is not kept, leaves the ring for good: a reader that is too slow for it gets the state as `values` instead.
  */
 export async function* readLive(
   feed: RunFeed,
   source: ReaderSource,
   request: ReadRequest & { signal: AbortSignal },
-): AsyncGenerator<Uint8Array[]> {
+): AsyncGenerator<Uint8Array[], ReadEnd> {
   const waiter = new Waiter(feed, request.signal);
   feed.readers++;
   try {
     // Taken before the first await: whatever is appended meanwhile is met at or after this position.
-    const cursor: Cursor = { position: request.from === "now" ? feed.end : feed.start, last: START };
+    const cursor = cursorAt(feed, request.from);
     if (request.from !== "now" && !(request.from === "start" && feed.whole)) {
-      cursor.last = request.from === "start" || isAhead(request.from, feed) ? START : request.from;
       const known = feed.positionAfter(cursor.last);
       if (known !== undefined) cursor.position = known;
       else cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
     }
     while (!request.signal.aborted) {
-      // Again and again: while the log was read the ring may have gone on.
-      while (cursor.position < feed.start) {
+      if (cursor.position < feed.start) {
+        const missed = Math.max(cursor.position, cursor.outdated) < feed.forgotten;
         cursor.position = feed.start;
         cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
+        if (missed && !(yield* tellState(feed, cursor))) return "elsewhere";
+        // While the log was read the ring may have gone on.
+        continue;
       }
       const { state } = feed;
       const frames = take(feed, cursor, request);
-      if (frames.length > 0) yield frames;
-      else if (cursor.position < feed.end) continue;
-      else if (state !== "open") return;
+      if (frames.length > 0) {
+        cursor.told = true;
+        yield frames;
+      } else if (cursor.position < feed.end) continue;
+      else if (state === "suspended") return "elsewhere";
+      else if (state === "ended") return endOf(feed, cursor, request.from);
       else await waiter.next();
     }
+    return "over";
   } finally {
     feed.readers--;
     waiter.close();
   }
+}
+
+/** Where a reader of the ring begins. */
+function cursorAt(feed: RunFeed, from: ReadRequest["from"]): Cursor {
+  const cursor = { outdated: 0, told: false };
+  if (from === "now") return { ...cursor, position: feed.end, last: feed.lastId ?? START };
+  const last = from === "start" || isAhead(from, feed) ? START : from;
+  return { ...cursor, position: feed.start, last };
+}
+
+/** Nothing has come but what lies before the id that was asked for, or all was told. */
+function endOf({ lastId }: RunFeed, { last, told }: Cursor, from: ReadRequest["from"]): ReadEnd {
+  const stands = !told && typeof from === "object" && last === from;
+  return stands && lastId !== undefined && compareIds(from, lastId) >= 0 ? "unknown" : "over";
+}
+
+/** Gives the present state of a run that is executed here, for what was missed; false when it cannot be had. */
+async function* tellState(feed: RunFeed, cursor: Cursor): AsyncGenerator<Uint8Array[], boolean> {
+  const data = feed.followed ? undefined : feed.present?.();
+  if (data === undefined) return false;
+  cursor.outdated = feed.end;
+  yield [frameOf({ epoch: 0, n: null, runId: feed.runId, ns: "", mode: "values", at: Date.now(), data })];
+  return true;
 }
 
 /**
@@ -78,17 +115,22 @@ function isAhead(id: EventId, { lastId, followed }: RunFeed): boolean {
   return !followed || id.n - (id.epoch === lastId.epoch ? lastId.n : 0) > AHEAD_OF_LOG;
 }
 
-/** How far a reader is: its place in the ring, and the highest id that it has met. */
+/** How far a reader is. */
 interface Cursor {
+  /** Its place in the ring. */
   position: number;
+  /** The highest id that it has met. */
   last: EventId;
+  /** What has no id and lies before this place is older than the state that the reader was given. */
+  outdated: number;
+  /** Whether it got anything from the ring. */
+  told: boolean;
 }
 
 /** Moves the cursor on in the ring, a batch at most; the frames on the way that the reader is to see. */
 function take(feed: RunFeed, cursor: Cursor, request: ReadRequest): Uint8Array[] {
   const events: RunEvent[] = [];
   let bytes = 0;
-  cursor.position = Math.max(cursor.position, feed.start);
   for (const event of feed.slice(cursor.position)) {
     if (bytes >= BATCH) break;
     cursor.position++;
@@ -96,7 +138,7 @@ function take(feed: RunFeed, cursor: Cursor, request: ReadRequest): Uint8Array[]
       const id = { epoch: event.epoch, n: event.n };
       if (compareIds(id, cursor.last) <= 0) continue;
       cursor.last = id;
-    }
+    } else if (cursor.position <= cursor.outdated && !isAlways(event.mode)) continue;
     if (!shown(event, request)) continue;
     events.push(event);
     bytes += event.data.length;
