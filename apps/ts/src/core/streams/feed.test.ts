@@ -35,6 +35,19 @@ describe("the ring of a run", () => {
     expect([feed.firstId, feed.lastId]).toEqual([undefined, undefined]);
   });
 
+  it("is smaller where there are many, so that all of them together keep within bounds", () => {
+    const hub = new FeedHub(1_000);
+    const alone = hub.open("alone");
+    const say = (feed: RunFeed, events: number) => {
+      for (let i = 0; i < events; i++) feed.append(event(null));
+    };
+    say(alone, 60);
+    expect(alone.end - alone.start).toBe(60);
+    for (let i = 0; i < 9; i++) say(hub.open(`${i}`), 60);
+    say(alone, 60);
+    expect(alone.end - alone.start).toBeLessThanOrEqual(100 / event(null).data.length);
+  });
+
   it("finds the place after an id, or says that it cannot know", () => {
     const feed = new RunFeed("r", true, small);
     for (const n of [0, 1, 2]) feed.append(event(n));

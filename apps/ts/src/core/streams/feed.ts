@@ -11,7 +11,7 @@ export interface RingLimits {
   bytes: number;
 }
 
-const LIMITS: RingLimits = { events: 2048, bytes: 4 * 1024 * 1024 };
+export const LIMITS: RingLimits = { events: 2048, bytes: 4 * 1024 * 1024 };
 
 /**
  * The live events of one run in this process: appended by the executor, or by the follower of its log; read by any number of readers that each hold

@@ -1,4 +1,7 @@
-import { RunFeed } from "./feed.ts";
+import { LIMITS, type RingLimits, RunFeed } from "./feed.ts";
+
+/** Bytes of all rings of a process together: where there are many, each holds less, and the log tells the rest. */
+const BUDGET = 256 * 1024 * 1024;
 
 /**
  * The feeds of this process, by run. A feed exists while its run is queued or running here, or somebody reads it; what
@@ -9,12 +12,23 @@ export class FeedHub {
   readonly #threads = new Map<string, Set<(feed: RunFeed) => void>>();
   /** The process drains: a feed that is suspended now goes on elsewhere, and its readers are to come back. */
   closing = false;
+  readonly #limits: RingLimits;
+
+  constructor(budget = BUDGET) {
+    const feeds = this.#feeds;
+    this.#limits = {
+      events: LIMITS.events,
+      get bytes() {
+        return Math.min(LIMITS.bytes, budget / Math.max(1, feeds.size));
+      },
+    };
+  }
 
   /** The feed of a run that is about to be executed or read; `newRun`: that is about to be created. */
   open(runId: string, newRun = false): RunFeed {
     let feed = this.#feeds.get(runId);
     if (feed === undefined) {
-      feed = new RunFeed(runId, newRun);
+      feed = new RunFeed(runId, newRun, this.#limits);
       this.#feeds.set(runId, feed);
     }
     return feed;
