@@ -5,7 +5,10 @@ export type Hint =
   /** A running run was asked to stop. */
   | { kind: "cancel"; run_id: string; action: "interrupt" | "rollback" }
   /** The log of a run has grown, or the run is over. */
-  | { kind: "log"; run_id: string };
+  | { kind: "log"; run_id: string }
+  /** Somebody wants to know whether a run is read anywhere; who has a reader of it says `read`. */
+  | { kind: "who_reads"; run_id: string }
+  | { kind: "read"; run_id: string };
 
 /**
  * Hints between processes. They may be late, repeated or lost: whoever needs to know also looks for itself, now and then.

@@ -1,6 +1,7 @@
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { Context } from "hono";
 import { RuntimeError } from "#core/errors";
+import type { AuthScope } from "#core/identity/scope";
 import { type Readable, StreamSuspended } from "#core/runs/read";
 import type { RunRecord } from "#core/runs/repository";
 import type { Accepted, RunService } from "#core/runs/service";
@@ -77,6 +78,14 @@ function idempotencyKey(c: Context<Env>): string | undefined {
   return key;
 }
 
+/** Whether the run is cancelled when the client goes; of a resumable run it may come back first. */
+type OnDisconnect = boolean | "if it stays away";
+
+function onDisconnect(request: RunCreate): OnDisconnect {
+  if (request.on_disconnect !== "cancel") return false;
+  return request.stream_resumable === true ? "if it stays away" : true;
+}
+
 /** Nobody would read the body of an answer to HEAD, so none is begun: it would never be closed. */
 function headOf(run: RunRecord, kind: "stream" | "join"): Response {
   return new Response(null, { headers: locations(run, kind) });
@@ -102,13 +111,12 @@ export class RunCalls {
     { threadId, namespaces }: { threadId?: string; namespaces: string[] | undefined },
   ): Promise<Response> {
     const accepted = await this.#create(c, { request, threadId, streamed: true, attached: true });
-    const cancelOnDisconnect = request.on_disconnect === "cancel";
-    return this.streamOf(c, accepted, { from: "start", cancelOnDisconnect, namespaces });
+    return this.streamOf(c, accepted, { from: "start", cancelOnDisconnect: onDisconnect(request), namespaces });
   }
 
   async wait(c: Context<Env>, request: RunCreate, threadId?: string): Promise<Response> {
     const accepted = await this.#create(c, { request, threadId, streamed: false, attached: true });
-    return this.waitOf(c, accepted, { cancelOnDisconnect: request.on_disconnect === "cancel" });
+    return this.waitOf(c, accepted, { cancelOnDisconnect: onDisconnect(request) });
   }
 
   streamOf(
@@ -116,7 +124,7 @@ export class RunCalls {
     target: Readable,
     how: {
       from: "start" | "now" | EventId;
-      cancelOnDisconnect: boolean;
+      cancelOnDisconnect: OnDisconnect;
       modes?: string[] | undefined;
       namespaces?: string[] | undefined;
     },
@@ -136,10 +144,17 @@ export class RunCalls {
     return sseResponse(frames, call);
   }
 
-  async waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: boolean }): Promise<Response> {
+  async waitOf(c: Context<Env>, target: Readable, how: { cancelOnDisconnect: OnDisconnect }): Promise<Response> {
     if (c.req.method === "HEAD") return headOf(target.run, "join");
     const call = this.#call(c, target.run, { headers: locations(target.run, "join"), cancel: how.cancelOnDisconnect });
     return waitResponse(this.#deps.runs.reader.result(c.var.scope, target, call.controller.signal), call);
+  }
+
+  /** A client has gone whose run is to go with it; only the log of a run that can be resumed lets it come back. */
+  async #left(scope: AuthScope, run: RunRecord, cancel: OnDisconnect): Promise<void> {
+    const { runs } = this.#deps;
+    if (cancel === "if it stays away" && (await runs.reader.audience.outlasts(run.run_id))) return;
+    await runs.abandon(scope, run.run_id);
   }
 
   #create(
@@ -155,8 +170,8 @@ export class RunCalls {
     });
   }
 
-  #call(c: Context<Env>, run: RunRecord, how: { headers: Record<string, string>; cancel: boolean }): StreamCall {
-    const { runs, logger, streams, unread } = this.#deps;
+  #call(c: Context<Env>, run: RunRecord, how: { headers: Record<string, string>; cancel: OnDisconnect }): StreamCall {
+    const { logger, streams, unread } = this.#deps;
     const { scope } = c.var;
     return {
       request: c.req.raw,
@@ -165,7 +180,7 @@ export class RunCalls {
       // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.
       headers: how.headers,
       controller: new AbortController(),
-      onClientGone: how.cancel ? () => void runs.abandon(scope, run.run_id) : undefined,
+      onClientGone: how.cancel === false ? undefined : () => void this.#left(scope, run, how.cancel),
       onError: (error) => {
         if (error instanceof StreamSuspended) return;
         logger.error({ run_id: run.run_id, err: error }, "a stream broke off");

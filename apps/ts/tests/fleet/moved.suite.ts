@@ -109,6 +109,30 @@ export function movedSuite(engine: FleetEngine): void {
       expect((await b.get(`${runPath(run)}/join`)).body.trail).toEqual(["before", "after"]);
     });
 
+    it("does not cancel a run whose reader left and came back at another server", async () => {
+      await using fleet = await Fleet.start(engine, [{ concurrency: 0 }, { concurrency: 5 }, { concurrency: 0 }]);
+      const [a, b, c] = [fleet.server(0), fleet.server(1), fleet.server(2)];
+      const leave = async (name: string) => {
+        const thread = await a.thread();
+        const body = gate(name, { on_disconnect: "cancel", stream_resumable: true });
+        const reader = new SseReader(await a.open("POST", `${thread.runs}/stream`, { body }));
+        const [first] = await reader.readUntil(({ events }) => events.length === 3);
+        await reader.leave();
+        await until(() => a.hub.find(first?.data.run_id)?.readers === 0);
+        return { thread_id: thread.id, run_id: first?.data.run_id as string };
+      };
+      const names = [fresh(), fresh(), fresh()] as const;
+      const [near, far] = [await leave(names[0]), await leave(names[1])];
+      const back = [b.join(near, { from: "-1" }), c.join(far, { from: "-1" })];
+      const away = await leave(names[2]);
+      await b.reached(away, "interrupted");
+      // Their time was over before.
+      for (const run of [near, far]) expect((await b.run(run)).status).toBe("running");
+      for (const name of names) open(name);
+      for (const events of await Promise.all(back)) expect(events.at(-1)?.event).toBe("end");
+      for (const run of [near, far]) expect((await b.run(run)).status).toBe("success");
+    });
+
     it("hands on a run whose creation is answered while its process drains, without using an attempt", async () => {
       let slow = false;
       const accepted = Promise.withResolvers<void>();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { arrival, open } from "../runs/fixtures/gate.ts";
-import { RunServer, until } from "../runs/server.ts";
+import { RunServer, runPath, until } from "../runs/server.ts";
 import { RawClient } from "./raw-client.ts";
 
 describe("clients that vanish", () => {
@@ -72,6 +72,42 @@ describe("clients that vanish", () => {
     }
     await settled();
     expect(outside).toEqual([]);
+  });
+
+  it("may come back to a resumable run before it is cancelled, and only to such", async () => {
+    const begin = async (name: string, form: "stream" | "wait", stream_resumable: boolean) => {
+      const thread = await server.thread();
+      const body = { assistant_id: "gate", input: { name }, on_disconnect: "cancel", stream_resumable };
+      const client = await RawClient.open(server.url, `${thread.runs}/${form}`, body);
+      await client.readUntil("HTTP/1.1 200");
+      await arrival(name);
+      const [run] = (await server.get(thread.runs)).body as { run_id: string; thread_id: string }[];
+      if (run === undefined) throw new Error("there is no run");
+      client.vanish();
+      await until(() => {
+        const feed = server.hub.find(run.run_id);
+        return feed === undefined || feed.readers + feed.waiting === 0;
+      });
+      return run;
+    };
+    const back = await begin("comes back", "stream", true);
+    const waits = await begin("waits again", "wait", true);
+    const joined = [server.join(back, { from: "-1" }), server.get(`${runPath(waits)}/join`)];
+    const away = await begin("stays away", "stream", true);
+    const left = performance.now();
+    // Not resumable: at once.
+    await server.reached(await begin("may not", "stream", false), "interrupted");
+    expect(performance.now() - left).toBeLessThan(2_000);
+    expect((await server.run(away)).status).toBe("running");
+    await server.reached(away, "interrupted");
+    expect(performance.now() - left).toBeGreaterThan(2_000);
+    // They left before that.
+    for (const run of [back, waits]) expect((await server.run(run)).status).toBe("running");
+    open("comes back");
+    open("waits again");
+    await Promise.all(joined);
+    for (const run of [back, waits]) expect((await server.run(run)).status).toBe("success");
+    await settled();
   });
 
   it("do not cancel a run that ended by itself", async () => {

@@ -1,4 +1,5 @@
 import type { AuthScope } from "#core/identity/scope";
+import { Audience } from "#core/streams/audience";
 import { compareIds, type EventId, frameOf, START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { ReaderFilter } from "#core/streams/modes";
@@ -40,11 +41,13 @@ export class StreamSuspended extends Error {
 /** Reads runs: their events as they come or as they were kept, and what they came to. */
 export class RunReader {
   readonly #env: RunEnvironment;
+  readonly audience: Audience;
   /** Feeds that were made for a reader and may yet turn out to be too late, by run. */
   readonly #opening = new Map<string, Promise<Attached>>();
 
   constructor(env: RunEnvironment) {
     this.#env = env;
+    this.audience = new Audience(env.hub, env.storage.signals);
   }
 
   /**

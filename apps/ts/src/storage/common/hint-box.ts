@@ -99,7 +99,7 @@ export class HintBox {
 
 function keyOf(hint: Hint): string {
   if (hint.kind === "wake") return hint.kind;
-  return hint.kind === "cancel" ? `cancel ${hint.action} ${hint.run_id}` : `log ${hint.run_id}`;
+  return hint.kind === "cancel" ? `cancel ${hint.action} ${hint.run_id}` : `${hint.kind} ${hint.run_id}`;
 }
 
 function messageOf(text: string): Message | undefined {
@@ -118,5 +118,10 @@ function isHint(value: unknown): value is Hint {
   const { kind, run_id, action } = (value ?? {}) as { kind?: unknown; run_id?: unknown; action?: unknown };
   if (kind === "wake") return true;
   if (typeof run_id !== "string") return false;
-  return kind === "log" || (kind === "cancel" && (action === "interrupt" || action === "rollback"));
+  return (
+    kind === "log" ||
+    kind === "who_reads" ||
+    kind === "read" ||
+    (kind === "cancel" && (action === "interrupt" || action === "rollback"))
+  );
 }
