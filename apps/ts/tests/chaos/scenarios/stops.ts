@@ -121,7 +121,9 @@ async function disconnect(): Promise<void> {
   for (const on_disconnect of ["cancel", "continue"] as const) {
     const threadId = await fleet.thread();
     const leaving = new AbortController();
-    const body = { assistant_id: "steps", ...STEPS, input: { steps: 60, ms: 30 }, on_disconnect };
+    // A resumable run lets its client come back for about three seconds.
+    const steps = on_disconnect === "cancel" ? 400 : 60;
+    const body = { assistant_id: "steps", ...STEPS, input: { steps, ms: 30 }, on_disconnect };
     const response = await fetch(`${api.url}/threads/${threadId}/runs/stream`, {
       method: "POST",
       headers: { "content-type": "application/json" },
