@@ -55,6 +55,7 @@ export class RunExecution {
     this.#kwargs = run.kwargs as unknown as RunKwargs;
     this.#feed = env.hub.open(run.run_id);
     this.#feed.executing = true;
+    this.#feed.epoch = fence.epoch;
     this.#feed.reopen();
     this.#emitter = new RunEmitter({
       feed: this.#feed,

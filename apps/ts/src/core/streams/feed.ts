@@ -40,6 +40,8 @@ export class RunFeed {
   waiting = 0;
   /** Whether an attempt of this process writes it. */
   executing = false;
+  /** Of the latest attempt that this process writes or wrote; 0: there was none. */
+  epoch = 0;
   /** Whether it is filled from the log, behind an executor elsewhere. */
   followed = false;
 

@@ -97,3 +97,27 @@ describe("a reader of a run whose log is not kept", () => {
     expect(await next(late)).toBe("elsewhere");
   });
 });
+
+it("a reader that knows more of a lost attempt than the log comes while the next one begins: it gets nothing twice", async () => {
+  const feed = new RunFeed("r", true);
+  const say = (epoch: number, n: number) =>
+    feed.append({ epoch, n, runId: "r", ns: "", mode: "custom", at: 0, data: `"${epoch}-${n}"` });
+  for (const n of [0, 1, 2]) say(1, n);
+  // What was followed is in the feed; the attempt has the feed, and has not said anything yet.
+  feed.executing = true;
+  feed.epoch = 2;
+  const source = {
+    log: { read: async () => [], news: async () => [] },
+    scope: ANONYMOUS,
+    run: { run_id: "r", thread_id: "t" },
+  };
+  const { signal } = new AbortController();
+  const modes = new Set(["custom"]);
+  const reader = readLive(feed, source, { from: { epoch: 1, n: 5 }, endEvent: true, modes, signal });
+  const first = next(reader);
+  say(2, 0);
+  expect(await first).toBe('custom "2-0"');
+  // One that claims to know more of the attempt itself than was said gets everything.
+  const strange = readLive(feed, source, { from: { epoch: 2, n: 9 }, endEvent: true, modes, signal });
+  expect(await next(strange)).toBe('custom "1-0", custom "1-1", custom "1-2", custom "2-0"');
+});

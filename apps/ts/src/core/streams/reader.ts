@@ -110,8 +110,10 @@ async function* tellState(feed: RunFeed, cursor: Cursor): AsyncGenerator<Uint8Ar
 const AHEAD_OF_LOG = 10_000;
 
 /** Whether no event has this id yet: its reader comes from somewhere else and gets what is kept. */
-function isAhead(id: EventId, { lastId, followed }: RunFeed): boolean {
+function isAhead(id: EventId, { lastId, followed, epoch }: RunFeed): boolean {
   if (lastId === undefined || compareIds(id, lastId) <= 0) return false;
+  // Of an earlier attempt than the one that begins here: what the log lacks of it was lost with its process.
+  if (id.epoch < epoch) return false;
   return !followed || id.n - (id.epoch === lastId.epoch ? lastId.n : 0) > AHEAD_OF_LOG;
 }
 
