@@ -14,11 +14,13 @@ const UNBEATEN: Mutation = {
   sql: () => mutated("beat_v1", ["set expires_at = fractal.now_ms() + p_ttl", "set expires_at = expires_at"]),
 };
 
-/** What whole servers do on SQL without one of its safeguards: the scenario must say so. */
+/**
+ * What whole servers do on SQL without one of its safeguards: the scenario must say so. Not T-ZOMBIE: a process that was
+ * frozen stops its runs by its own clock, so that it takes luck to see what the fence refuses beside T-DEAF.
+ */
 describe.skipIf(missing !== undefined)(`chaos notices a safeguard that is gone (${missing ?? "Postgres"})`, () => {
   it.each([
     ["T-DEAF", [UNFENCED]],
-    ["T-ZOMBIE", [UNFENCED]],
     // The index alone would still refuse a second running run.
     ["T-REJECT", [UNLOCKED, UNINDEXED]],
     ["T-BLOCK", [UNBEATEN]],
