@@ -86,50 +86,6 @@ export const sharedSqlite: FleetEngine = {
   },
 };
 
-/** The same database on a day on which no hint arrives anywhere. */
-export function withoutHints(engine: FleetEngine): FleetEngine {
-  const silent: Signals = { connected: false, publish: () => undefined, subscribe: () => () => undefined };
-  return {
-    name: `${engine.name}, without hints`,
-    async open() {
-      const database = await engine.open();
-      return {
-        connect: async () => {
-          const storage = await database.connect();
-          return {
-            ...storage,
-            signals: silent,
-            [Symbol.asyncDispose]: () => storage[Symbol.asyncDispose](),
-          };
-        },
-        [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
-      };
-    },
-  };
-}
-
-/** The same, with everything that its servers say to each other written down. */
-export function overheard(engine: FleetEngine, said: Hint[]): FleetEngine {
-  return {
-    name: engine.name,
-    async open() {
-      const database = await engine.open();
-      return {
-        connect: async () => {
-          const storage = await database.connect();
-          const { signals } = storage;
-          const publish = (hint: Hint) => {
-            said.push(hint);
-            signals.publish(hint);
-          };
-          return { ...storage, signals: { connected: true, subscribe: (each) => signals.subscribe(each), publish } };
-        },
-        [Symbol.asyncDispose]: () => database[Symbol.asyncDispose](),
-      };
-    },
-  };
-}
-
 /** The parts of a storage that answer late, wrongly, or not at all. */
 export type Changes = (real: Storage) => Partial<Storage>;
 
@@ -148,4 +104,24 @@ export function altered(engine: FleetEngine, changes: Changes): FleetEngine {
       };
     },
   };
+}
+
+/** The same database on a day on which no hint arrives anywhere. */
+export function withoutHints(engine: FleetEngine): FleetEngine {
+  const signals: Signals = { connected: false, publish: () => undefined, subscribe: () => () => undefined };
+  return { ...altered(engine, () => ({ signals })), name: `${engine.name}, without hints` };
+}
+
+/** The same, with everything that its servers say to each other written down. */
+export function overheard(engine: FleetEngine, said: Hint[]): FleetEngine {
+  return altered(engine, ({ signals }) => ({
+    signals: {
+      connected: true,
+      subscribe: (each) => signals.subscribe(each),
+      publish: (hint) => {
+        said.push(hint);
+        signals.publish(hint);
+      },
+    },
+  }));
 }

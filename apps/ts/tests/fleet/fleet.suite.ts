@@ -182,15 +182,7 @@ export function fleetSuite(engine: FleetEngine): void {
     it("is replaced: the run goes on elsewhere and those who read it there see it to its end", async () => {
       await using fleet = await Fleet.start(engine, [{ concurrency: 0 }, { concurrency: 5 }]);
       const [a, b] = [fleet.server(0), fleet.server(1)];
-      const thread = await a.thread();
-      const name = crypto.randomUUID();
-      const far = await a.open("POST", `${thread.runs}/stream`, {
-        body: { assistant_id: "gate", input: { name, n: 3 }, stream_mode: ["values", "custom"] },
-      });
-      const run = { thread_id: thread.id, run_id: (far.headers.get("content-location") as string).split("/")[4] ?? "" };
-      await arrival(name);
-      const near = new SseReader(await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } }));
-      const seen = await near.readUntil((reader) => reader.events.length === 3);
+      const { thread, name, run, far, near, seen } = await readTwice(a, b);
       const waited = b.get(`${runPath(run)}/join`);
       await until(() => b.hub.find(run.run_id)?.waiting === 1);
       await fleet.lose(1);
@@ -251,15 +243,7 @@ export function fleetSuite(engine: FleetEngine): void {
       await arrival(stops);
       expect(a.worker.running).toBe(1);
       const b = await fleet.add({ concurrency: 5 });
-      const thread = await a.thread();
-      const name = crypto.randomUUID();
-      const far = await a.open("POST", `${thread.runs}/stream`, {
-        body: { assistant_id: "gate", input: { name, n: 3 }, stream_mode: ["values", "custom"] },
-      });
-      const run = { thread_id: thread.id, run_id: (far.headers.get("content-location") as string).split("/")[4] ?? "" };
-      await arrival(name);
-      const near = new SseReader(await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } }));
-      const seen = await near.readUntil((reader) => reader.events.length === 3);
+      const { name, run, far, near, seen } = await readTwice(a, b);
       open(stops);
       const stopped = fleet.stop(1);
       expect(await near.untilBroken()).toEqual(seen);
@@ -276,6 +260,20 @@ export function fleetSuite(engine: FleetEngine): void {
       expect(events.at(-1)?.event).toBe("end");
     });
   });
+}
+
+/** A run that stands at its gate on B: its stream was begun through A, and B itself is read up to the gate. */
+async function readTwice(a: RunServer, b: RunServer) {
+  const thread = await a.thread();
+  const name = crypto.randomUUID();
+  const far = await a.open("POST", `${thread.runs}/stream`, {
+    body: { assistant_id: "gate", input: { name, n: 3 }, stream_mode: ["values", "custom"] },
+  });
+  const run = { thread_id: thread.id, run_id: (far.headers.get("content-location") as string).split("/")[4] ?? "" };
+  await arrival(name);
+  const near = new SseReader(await b.open("GET", `${runPath(run)}/stream`, { headers: { "Last-Event-ID": "-1" } }));
+  const seen = await near.readUntil((reader) => reader.events.length === 3);
+  return { thread, name, run, far, near, seen };
 }
 
 type Run = { thread_id: string; run_id: string };
