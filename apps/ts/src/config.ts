@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { isSecretVariable } from "@fractal-agents/infra/secrets";
 import type { AssistantSeeds } from "#core/assistants/system";
 import type { Isolation } from "#core/graphs/registry";
 import type { GraphSpec } from "#core/graphs/spec";
@@ -104,7 +105,6 @@ export class ConfigError extends Error {
   }
 }
 
-const SECRET_NAME = /(KEY|SECRET|TOKEN|PASSWORD|PASSWD|DSN|CREDENTIALS?)$/i;
 /** Shorter values would blank out ordinary words in the log. */
 const SECRET_LENGTH = 8;
 
@@ -185,7 +185,7 @@ function corsOf(values: SettingValues, project: ProjectSettings): CorsConfig | u
 
 function secretsOf(environment: Readonly<Record<string, string>>): string[] {
   const secret = (name: string) =>
-    SECRET_NAME.test(name) || (Object.hasOwn(SETTINGS, name) && SETTINGS[name as keyof typeof SETTINGS].secret);
+    isSecretVariable(name) || (Object.hasOwn(SETTINGS, name) && SETTINGS[name as keyof typeof SETTINGS].secret);
   const values = Object.entries(environment).flatMap(([name, value]) => (secret(name) ? [value] : []));
   // Drivers and their errors may show the password of a URL alone.
   const passwords = values.flatMap((value) => passwordOf(value));
