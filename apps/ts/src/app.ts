@@ -8,6 +8,7 @@ import { answerDeadline } from "#middleware/answer-deadline";
 import { bodyLimit } from "#middleware/body-limit";
 import type { CorsOptions } from "#middleware/cors";
 import { cors } from "#middleware/cors";
+import { type HostOptions, hostCheck } from "#middleware/hosts";
 import { type CountedRequest, countRequests } from "#middleware/metrics";
 import { notFound } from "#middleware/not-found";
 import { requestId } from "#middleware/request-id";
@@ -44,6 +45,8 @@ export interface Services {
 export interface AppOptions {
   logger: Logger;
   cors?: CorsOptions | undefined;
+  /** What the server may be called by; without it every name is taken. */
+  hosts?: HostOptions | undefined;
   /** Bytes a request body may have; 100 MB by default. The HTTP server's own limit must not be lower. */
   bodyLimit?: number | undefined;
   /** How long a request may go without an answer, ms; those that stream or wait for a run have longer. */
@@ -66,6 +69,7 @@ export function createApp(services: Services, options: AppOptions): Router {
   const { metrics } = services;
   if (metrics !== undefined) app.use("*", countRequests(metrics.answered));
   app.use("*", requestId());
+  if (options.hosts !== undefined) app.use("*", hostCheck(options.hosts));
   app.use("*", cors(options.cors));
   app.use("*", answerDeadline(options.answerMs ?? ANSWER_MS));
   app.use("*", bodyLimit(options.bodyLimit ?? DEFAULT_BODY_LIMIT));

@@ -1,4 +1,5 @@
 import { dirname, resolve } from "node:path";
+import { isSecretVariable } from "@fractal-agents/infra/secrets";
 import type { AssistantSeeds } from "#core/assistants/system";
 import type { Isolation } from "#core/graphs/registry";
 import type { GraphSpec } from "#core/graphs/spec";
@@ -6,6 +7,7 @@ import type { Role } from "#core/runs/workers";
 import type { StoreTtl } from "#core/store/ttl";
 import { type DatabaseConfig, passwordOf, readProcesses } from "./config/database.ts";
 import type { CorsConfig, ProjectSettings, Switch } from "./config/langgraph-json.ts";
+import { openness } from "./config/openness.ts";
 import { readProject } from "./config/project.ts";
 import { refusedVariables } from "./config/refused.ts";
 import { readSeeds } from "./config/seeds.ts";
@@ -78,8 +80,10 @@ export interface Config {
   sweepIntervalMinutes: number;
 
   maxBodyBytes: number;
-  /** Undefined: every origin. */
+  /** Undefined: the server's own origin and those of localhost. */
   cors: CorsConfig | undefined;
+  /** Names that the server may be called by, besides those of the address it listens on. */
+  allowedHosts: readonly string[];
   /** Parts of the API that are switched off; their routes answer 404. */
   disabled: ReadonlySet<Switch>;
 
@@ -101,8 +105,6 @@ export class ConfigError extends Error {
   }
 }
 
-const LOOPBACK = /^(localhost|127(\.\d+){3}|::1|\[::1\])$/i;
-const SECRET_NAME = /(KEY|SECRET|TOKEN|PASSWORD|PASSWD|DSN|CREDENTIALS?)$/i;
 /** Shorter values would blank out ordinary words in the log. */
 const SECRET_LENGTH = 8;
 
@@ -126,11 +128,12 @@ export function loadConfig(given: {
   problems.push(...project.problems, ...seeds.problems);
   if (values === undefined || processes === undefined || project.settings === undefined || problems.length > 0)
     throw new ConfigError(problems);
+  const cors = corsOf(values, project.settings);
   return freeze({
     ...fromSettings(values, given.cwd),
     ...processes.settings,
     ...project.settings,
-    cors: corsOf(values, project.settings),
+    cors,
     secrets: secretsOf(sources.environment),
     configPath: sources.configPath,
     projectDir: sources.configPath === undefined ? given.cwd : dirname(sources.configPath),
@@ -142,7 +145,7 @@ export function loadConfig(given: {
       ...sources.warnings,
       ...project.warnings,
       ...unheardVariables(sources.environment, processes.settings),
-      ...openAddress(values.HOST),
+      ...openness({ host: values.HOST, allowedHosts: values.FRACTAL_ALLOWED_HOSTS ?? [], cors }),
     ],
   });
 }
@@ -165,6 +168,7 @@ function fromSettings(values: SettingValues, cwd: string) {
     eventRetentionHours: values.FRACTAL_EVENT_RETENTION_HOURS,
     streamEndEvent: values.FRACTAL_STREAM_END_EVENT,
     sqliteSynchronous: values.FRACTAL_SQLITE_SYNCHRONOUS,
+    allowedHosts: values.FRACTAL_ALLOWED_HOSTS ?? [],
     maxBodyBytes: values.FRACTAL_MAX_BODY_MB * 1024 * 1024,
     buildCommit: values.BUILD_COMMIT,
     buildDate: values.BUILD_DATE,
@@ -181,16 +185,11 @@ function corsOf(values: SettingValues, project: ProjectSettings): CorsConfig | u
 
 function secretsOf(environment: Readonly<Record<string, string>>): string[] {
   const secret = (name: string) =>
-    SECRET_NAME.test(name) || (Object.hasOwn(SETTINGS, name) && SETTINGS[name as keyof typeof SETTINGS].secret);
+    isSecretVariable(name) || (Object.hasOwn(SETTINGS, name) && SETTINGS[name as keyof typeof SETTINGS].secret);
   const values = Object.entries(environment).flatMap(([name, value]) => (secret(name) ? [value] : []));
   // Drivers and their errors may show the password of a URL alone.
   const passwords = values.flatMap((value) => passwordOf(value));
   return [...new Set([...values, ...passwords].filter((value) => value.length >= SECRET_LENGTH))];
-}
-
-function openAddress(host: string): string[] {
-  if (LOOPBACK.test(host)) return [];
-  return [`HOST is ${host}: whoever reaches this address can use the server, there is no authentication yet`];
 }
 
 function freeze(config: Config): Config {

@@ -1,7 +1,8 @@
+import { mayBeSecretKey } from "./secrets.ts";
+
 /** What stands in the place of a secret. */
 export const REDACTED = "[redacted]";
 
-const SECRET_KEY = /authorization|cookie|api[-_]?key|token|secret|password|dsn/i;
 const AUTH_SCHEME = /\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi;
 // Begins at "://": a pattern that begins with the scheme looks at a long word once per letter.
 const URL_PASSWORD = /(:\/\/[^\s:/@"]*):[^\s/@"]+@/g;
@@ -68,7 +69,7 @@ class Walk {
   entries(value: object, hidden: boolean, depth: number): Record<string, unknown> {
     const copy: Record<string, unknown> = {};
     for (const [key, item] of Object.entries(value)) {
-      copy[key] = this.#value(item, hidden || SECRET_KEY.test(key), depth + 1);
+      copy[key] = this.#value(item, hidden || mayBeSecretKey(key), depth + 1);
     }
     return copy;
   }

@@ -143,6 +143,7 @@ export function createEngine(deps: EngineDeps): Engine {
     {
       logger,
       cors: config.cors,
+      hosts: { bound: config.host, allowed: config.allowedHosts },
       bodyLimit: config.maxBodyBytes,
       storeTtl: config.storeTtl,
       // A worker answers probes and metrics.

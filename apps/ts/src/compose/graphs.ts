@@ -28,6 +28,7 @@ export function servesShipped(config: Config): boolean {
 
 function shippedGraphs(config: Config): Record<string, BuiltInGraph> {
   const { environment, production } = config;
+  const operatorUrls = seededUrls(config.seeds);
   return Object.fromEntries(
     SHIPPED_GRAPHS.map((graph) => [
       graph.id,
@@ -36,8 +37,15 @@ function shippedGraphs(config: Config): Record<string, BuiltInGraph> {
         isolation: "assistant",
         configSchema: graph.configSchema(environment),
         // The registry calls a factory with configurable and access context; what comes back is known by its shape.
-        load: () => graph.load(environment, { production }) as Promise<GraphFactory>,
+        load: () => graph.load(environment, { production, operatorUrls }) as Promise<GraphFactory>,
       } satisfies BuiltInGraph,
     ]),
   );
+}
+
+/** Endpoints that LANGGRAPH_CONFIG gives to system assistants: the operator's choice, wherever they lie. */
+function seededUrls(seeds: Config["seeds"]): string[] {
+  return Object.values(seeds)
+    .flatMap(({ config, context }) => [config?.configurable?.base_url, context?.base_url])
+    .filter((url) => typeof url === "string");
 }

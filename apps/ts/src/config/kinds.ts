@@ -120,12 +120,20 @@ export function choice<const T extends string, const A extends About & { default
   return setting(about, { values: values.join(", "), parse: parser(read) });
 }
 
-export function list<const A extends MaybeDefault>(about: A): Declared<string[], A> {
-  const read = (value: string) =>
-    value
+/** @param problemOf What is wrong with an item, as the end of a sentence that starts with the setting's name. */
+export function list<const A extends MaybeDefault>(
+  about: A,
+  problemOf: (item: string) => string | undefined = () => undefined,
+): Declared<string[], A> {
+  const read = (value: string) => {
+    const items = value
       .split(",")
       .map((item) => item.trim())
       .filter((item) => item !== "");
+    const problem = items.map(problemOf).find((found) => found !== undefined);
+    if (problem !== undefined) throw new Error(problem);
+    return items;
+  };
   return setting(about, { values: "comma-separated list", parse: parser(read) });
 }
 

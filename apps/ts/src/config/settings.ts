@@ -1,3 +1,5 @@
+import { egressProblem } from "@fractal-agents/infra/egress/rules";
+import { hostNameProblem } from "@fractal-agents/infra/host-names";
 import { z } from "zod";
 import { choice, connection, flag, integer, json, list, number, type Setting, secret, text, url } from "./kinds.ts";
 
@@ -39,10 +41,30 @@ export const SETTINGS = {
   }),
   CORS_ALLOW_ORIGINS: list({
     section: SERVER,
-    description: "Web origins that may call the server from a browser. Wins over `http.cors` of langgraph.json.",
-    shownDefault: "`*`",
+    description:
+      "Web origins whose pages may use the server, besides its own: URLs, `localhost` for every page on this machine, " +
+      "`studio` for LangSmith Studio, `*` for every page of the web. Wins over `http.cors` of langgraph.json.",
+    shownDefault: "`localhost`",
   }),
   CORS_CONFIG: json({ section: SERVER, description: "`http.cors` of langgraph.json; wins over it." }),
+  FRACTAL_ALLOWED_HOSTS: list(
+    {
+      section: SERVER,
+      description:
+        "Names that the server may be called by, `.example.com` for all below it. On a loopback address they are added " +
+        "to `localhost`; elsewhere nothing is checked without it.",
+    },
+    hostNameProblem,
+  ),
+  FRACTAL_EGRESS_ALLOW: list(
+    {
+      section: SERVER,
+      description:
+        "Hosts that a URL from a request may point to although they are not public: names, `.example.com`, addresses, " +
+        "`10.0.0.0/8`.",
+    },
+    egressProblem,
+  ),
   FRACTAL_MAX_BODY_MB: integer(
     { section: SERVER, description: "Largest request body, in megabytes.", default: "100" },
     { min: 1, max: 2048 },

@@ -1,11 +1,10 @@
 import type { MiddlewareHandler } from "hono";
+import { RuntimeError } from "#core/errors";
 import type { Env } from "#routes/router";
+import { type OriginOptions, OriginRule } from "./origins.ts";
 
 /** `http.cors` of langgraph.json; what is absent has the defaults below. */
-export interface CorsOptions {
-  allow_origins?: readonly string[] | undefined;
-  /** Matched against the whole origin. */
-  allow_origin_regex?: string | undefined;
+export interface CorsOptions extends OriginOptions {
   allow_methods?: readonly string[] | undefined;
   /** "*" allows whatever a preflight asks for; the browser's own "*" would leave out `authorization`. */
   allow_headers?: readonly string[] | undefined;
@@ -26,35 +25,49 @@ const EXPOSED = [
 ];
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-/** Answers preflights and marks the answers of every other request that carries an Origin. */
+/**
+ * Refuses what a page of a foreign origin asks for, answers preflights, and marks the answers to every other request that
+ * carries an Origin. A browser sends some requests without a preflight (text/plain, forms, images), so hiding the answer
+ * from the page is not enough: the request itself must not be served. Programs send no Origin and are not concerned.
+ */
 export function cors(options: CorsOptions = {}): MiddlewareHandler<Env> {
-  const allowedOrigin = originRule(options);
+  const rule = new OriginRule(options);
   const exposed = [...new Set([...EXPOSED, ...(options.expose_headers ?? [])])].join(", ");
   return async (c, next) => {
-    const origin = c.req.header("origin");
-    if (origin === undefined) return next();
-    const allowed = allowedOrigin(origin);
-    if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined) {
-      return new Response(null, { status: 204, headers: preflight(options, c.req.raw.headers, allowed) });
+    const { method } = c.req;
+    const { headers: asked } = c.req.raw;
+    const origin = asked.get("origin");
+    if (origin === null) {
+      if (rule.refusesSilent(method, asked)) throw foreign("another site");
+      return next();
     }
+    const allowed = !rule.allows(origin, asked) ? undefined : rule.any ? "*" : origin;
+    if (method === "OPTIONS" && asked.has("access-control-request-method")) {
+      return new Response(null, { status: 204, headers: preflight(options, asked, allowed) });
+    }
+    if (allowed !== "*") c.header("Vary", "Origin", { append: true });
+    if (allowed === undefined) throw foreign(origin.slice(0, MAX_SHOWN));
     await next();
-    const headers = c.res.headers;
-    if (allowed !== "*") headers.append("Vary", "Origin");
-    if (allowed === undefined) return;
+    const { headers } = c.res;
+    if (allowed !== "*" && !headers.get("vary")?.includes("Origin")) headers.append("Vary", "Origin");
     headers.set("Access-Control-Allow-Origin", allowed);
     headers.set("Access-Control-Expose-Headers", exposed);
-    if (options.allow_credentials === true) headers.set("Access-Control-Allow-Credentials", "true");
+    if (credentials(options, allowed)) headers.set("Access-Control-Allow-Credentials", "true");
   };
 }
 
-/** Origin to the value of Access-Control-Allow-Origin; undefined when it is not allowed. */
-function originRule(options: CorsOptions): (origin: string) => string | undefined {
-  const pattern = options.allow_origin_regex;
-  const origins = new Set(options.allow_origins ?? (pattern === undefined ? ["*"] : []));
-  const regex = pattern === undefined ? undefined : new RegExp(`^(?:${pattern})$`);
-  // With credentials a browser refuses "*": it wants its own origin back.
-  if (origins.has("*") && options.allow_credentials !== true) return () => "*";
-  return (origin) => (origins.has("*") || origins.has(origin) || regex?.test(origin) === true ? origin : undefined);
+const MAX_SHOWN = 200;
+
+function foreign(origin: string): RuntimeError {
+  return new RuntimeError(
+    "forbidden",
+    `Web pages of ${origin} may not use this server. CORS_ALLOW_ORIGINS names the origins that may.`,
+  );
+}
+
+/** Never for every origin: any page could then act as whoever is logged in. */
+function credentials({ allow_credentials }: CorsOptions, allowed: string): boolean {
+  return allow_credentials === true && allowed !== "*";
 }
 
 // An origin that is not allowed gets an answer without the allow headers, and the browser stops there.
@@ -70,7 +83,7 @@ function preflight(options: CorsOptions, request: Headers, allowed: string | und
   const asked = request.get("access-control-request-headers");
   const names = listed.includes("*") ? asked : listed.join(", ");
   if (names !== null && names !== "") headers.set("Access-Control-Allow-Headers", names);
-  if (options.allow_credentials === true) headers.set("Access-Control-Allow-Credentials", "true");
+  if (credentials(options, allowed)) headers.set("Access-Control-Allow-Credentials", "true");
   headers.set("Access-Control-Max-Age", String(options.max_age ?? 600));
   // Chrome asks before a public page (hosted Studio) may reach a server on the local network.
   if (request.get("access-control-request-private-network") === "true") {

@@ -1,3 +1,4 @@
+import { maskSecrets } from "@fractal-agents/infra/secrets";
 import { z } from "@hono/zod-openapi";
 import type { AssistantService } from "#core/assistants/service";
 import { RuntimeError } from "#core/errors";
@@ -113,20 +114,27 @@ const latest = route({
   },
 });
 
+/** An assistant as clients see it: its secrets are used, never shown. */
+function shown(assistant: Assistant): Assistant {
+  return { ...assistant, config: maskSecrets(assistant.config), context: maskSecrets(assistant.context) };
+}
+
 export function assistantRoutes(assistants: AssistantService): Router {
   const r = router();
-  r.openapi(create, async (c) => c.json(await assistants.create(c.var.scope, c.req.valid("json")), 200));
+  r.openapi(create, async (c) => c.json(shown(await assistants.create(c.var.scope, c.req.valid("json"))), 200));
   r.openapi(search, async (c) => {
     const { select, ...query } = c.req.valid("json");
     const page = await assistants.search(c.var.scope, query);
     paginate(c, page, query.offset);
-    return c.json(project(page.items, select), 200);
+    return c.json(project(page.items.map(shown), select), 200);
   });
   r.openapi(count, async (c) => c.json(await assistants.count(c.var.scope, c.req.valid("json")), 200));
-  r.openapi(get, async (c) => c.json(await assistants.resolve(c.var.scope, c.req.valid("param").assistant_id), 200));
+  r.openapi(get, async (c) =>
+    c.json(shown(await assistants.resolve(c.var.scope, c.req.valid("param").assistant_id)), 200),
+  );
   r.openapi(patch, async (c) => {
     const { assistant_id } = c.req.valid("param");
-    return c.json(await assistants.update(c.var.scope, assistant_id, c.req.valid("json")), 200);
+    return c.json(shown(await assistants.update(c.var.scope, assistant_id, c.req.valid("json"))), 200);
   });
   r.openapi(remove, async (c) => {
     const { assistant_id } = c.req.valid("param");
@@ -135,13 +143,14 @@ export function assistantRoutes(assistants: AssistantService): Router {
   });
   r.openapi(versions, async (c) => {
     const { assistant_id } = c.req.valid("param");
-    return c.json(await assistants.versions(c.var.scope, assistant_id, c.req.valid("json")), 200);
+    const all = await assistants.versions(c.var.scope, assistant_id, c.req.valid("json"));
+    return c.json(all.map(shown), 200);
   });
   r.openapi(latest, async (c) => {
     const { assistant_id } = c.req.valid("param");
     const version = c.req.valid("json").version ?? c.req.valid("query").version;
     if (version === undefined) throw new RuntimeError("invalid", "version: is required, in the body or the query");
-    return c.json(await assistants.setLatest(c.var.scope, assistant_id, version), 200);
+    return c.json(shown(await assistants.setLatest(c.var.scope, assistant_id, version)), 200);
   });
   return r;
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "@fractal-agents/infra/logger";
+import { maskSecrets } from "@fractal-agents/infra/secrets";
 import type { Context } from "hono";
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
@@ -36,10 +37,13 @@ export function toRun(record: RunRecord): Run {
     created_at: record.created_at,
     updated_at: record.updated_at,
     status: record.status,
-    metadata: record.metadata,
+    metadata: maskSecrets(record.metadata),
     kwargs: {
       ...kwargs,
-      config: { ...config, ...(configurable !== undefined && { configurable: publicConfigurable(configurable) }) },
+      config: {
+        ...maskSecrets(config),
+        ...(configurable !== undefined && { configurable: publicConfigurable(configurable) }),
+      },
       ...(context !== undefined && { context: publicConfigurable(context) }),
     },
     multitask_strategy: record.multitask_strategy,

@@ -28,7 +28,7 @@ export class BareReader {
     });
     this.#socket.on("data", (text: string) => this.#take(text));
     const id = options.lastId === undefined ? "" : `last-event-id: ${options.lastId}\r\n`;
-    this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: fractal\r\naccept: text/event-stream\r\n${id}\r\n`);
+    this.#socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n${id}\r\n`);
   }
 
   /** Reads nothing more until `resume`. */

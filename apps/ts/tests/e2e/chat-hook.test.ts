@@ -207,7 +207,7 @@ describe("requests of chat pages", () => {
   });
 
   it("lets a page of another origin read what it needs", async () => {
-    const origin = "https://chat.example.com";
+    const origin = "http://localhost:5173";
     const preflight = await fetch(`${session.server.url}/threads/search`, {
       method: "OPTIONS",
       headers: {

@@ -1,5 +1,7 @@
+import type { EgressRules } from "@fractal-agents/infra/egress/rules";
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { GraphConfigError } from "../errors.ts";
+import { callerFetch, checkCallerUrl } from "./caller-url.ts";
 import { type Environment, readVariable } from "./environment.ts";
 import { fakeModel } from "./fake/model.ts";
 import { KEY_VARIABLES, type ProviderName } from "./names.ts";
@@ -13,6 +15,13 @@ export interface ModelChoice {
   apiKey?: string | undefined;
   /** Set when the caller chose the endpoint: nothing of the operator's may be sent there. */
   callerUrl?: string | undefined;
+}
+
+/** What a provider's client is built with, besides the caller's choice. */
+export interface ModelSurroundings {
+  environment: Environment;
+  /** Where a caller's endpoint may lie. */
+  egress: EgressRules;
 }
 
 /**
@@ -30,9 +39,9 @@ const FIXED_TEMPERATURE: Readonly<Partial<Record<ProviderName, RegExp>>> = {
  * listener counts its tokens with a tokenizer file from a public host.
  */
 const BUILDERS: Readonly<
-  Record<ProviderName, (choice: ModelChoice, environment: Environment) => Promise<BaseChatModel>>
+  Record<ProviderName, (choice: ModelChoice, where: ModelSurroundings) => Promise<BaseChatModel>>
 > = {
-  openai: async (choice, environment) => {
+  openai: async (choice, { environment }) => {
     const { ChatOpenAI } = await load("@langchain/openai", () => import("@langchain/openai"));
     const baseURL = readVariable(environment, "OPENAI_BASE_URL") ?? readVariable(environment, "OPENAI_API_BASE");
     return new ChatOpenAI({
@@ -43,7 +52,9 @@ const BUILDERS: Readonly<
       ...(baseURL ? { configuration: { baseURL } } : {}),
     });
   },
-  custom: async (choice) => {
+  custom: async (choice, { egress }) => {
+    // Before the first call as well: what the guard says then would be taken for a fault of the network, and tried again.
+    await checkCallerUrl(choice.callerUrl, egress);
     const { ChatOpenAI } = await load("@langchain/openai", () => import("@langchain/openai"));
     return new ChatOpenAI({
       model: choice.model,
@@ -55,7 +66,7 @@ const BUILDERS: Readonly<
         adminAPIKey: null,
         organization: null,
         project: null,
-        fetch: fetchWithoutOperatorHeaders,
+        fetch: callerFetch(egress),
       },
     });
   },
@@ -77,7 +88,7 @@ const BUILDERS: Readonly<
       ...temperature(choice),
     });
   },
-  ollama: async (choice, environment) => {
+  ollama: async (choice, { environment }) => {
     const { ChatOllama } = await load("@langchain/ollama", () => import("@langchain/ollama"));
     const baseUrl = readVariable(environment, "OLLAMA_BASE_URL");
     return new ChatOllama({
@@ -91,8 +102,8 @@ const BUILDERS: Readonly<
 };
 
 /** The chat model for a choice. The provider's package is imported here, the first time it is needed. */
-export function buildModel(choice: ModelChoice, environment: Environment): Promise<BaseChatModel> {
-  return BUILDERS[choice.provider](choice, environment);
+export function buildModel(choice: ModelChoice, where: ModelSurroundings): Promise<BaseChatModel> {
+  return BUILDERS[choice.provider](choice, where);
 }
 
 /** Runs an import and turns "not installed" into an error that says what to install. */
@@ -124,15 +135,3 @@ function requireKey(choice: ModelChoice): string {
       `in the environment or in configurable.apiKeys`,
   );
 }
-
-const FORWARDED = /^(accept|authorization|content-type|user-agent|x-stainless-.*)$/;
-
-/** The OpenAI client adds headers of its own environment (OPENAI_CUSTOM_HEADERS and others): none reach a caller's host. */
-const fetchWithoutOperatorHeaders = Object.assign(
-  (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const headers = new Headers(init?.headers);
-    for (const name of [...headers.keys()]) if (!FORWARDED.test(name)) headers.delete(name);
-    return fetch(input, { ...init, headers });
-  },
-  { preconnect: () => {} },
-);

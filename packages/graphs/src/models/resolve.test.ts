@@ -1,12 +1,17 @@
 import { describe, expect, it } from "bun:test";
 import { rejection } from "../../tests/support.ts";
 import { GraphConfigError } from "../errors.ts";
+import { callerRules } from "./caller-url.ts";
 import type { Environment } from "./environment.ts";
 import { load } from "./providers.ts";
 import { chooseModel, type ModelSettings, resolveModel } from "./resolve.ts";
 
 const settings = (given: Partial<ModelSettings>): ModelSettings => ({ temperature: 0.7, max_tokens: 4000, ...given });
-const where = (environment: Environment = {}, production = false) => ({ environment, production });
+const where = (environment: Environment = {}, production = false) => ({
+  environment,
+  production,
+  egress: callerRules({ FRACTAL_EGRESS_ALLOW: "127.0.0.1" }),
+});
 
 /** What the model would be called with; the fields are those of LangChain's own classes. */
 async function fields(given: Partial<ModelSettings>, environment: Environment = {}): Promise<Record<string, unknown>> {

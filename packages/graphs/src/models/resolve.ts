@@ -1,8 +1,8 @@
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { GraphConfigError } from "../errors.ts";
-import { type Environment, readVariable } from "./environment.ts";
+import { readVariable } from "./environment.ts";
 import { KEY_VARIABLES, knownPrefix, parseModelName, requireDefaultModel } from "./names.ts";
-import { buildModel, type ModelChoice } from "./providers.ts";
+import { buildModel, type ModelChoice, type ModelSurroundings } from "./providers.ts";
 
 /** The keys of a graph's configuration that decide its model. Absent and empty mean the same. */
 export interface ModelSettings {
@@ -16,21 +16,22 @@ export interface ModelSettings {
   max_tokens: number;
 }
 
-export interface ModelEnvironment {
-  environment: Environment;
+export interface ModelEnvironment extends ModelSurroundings {
   production: boolean;
 }
 
+type NameSource = Omit<ModelEnvironment, "egress">;
+
 /** Loads the provider and returns its chat model. GraphConfigError when the settings or the installation forbid it. */
 export async function resolveModel(settings: ModelSettings, where: ModelEnvironment): Promise<BaseChatModel> {
-  return buildModel(chooseModel(settings, where), where.environment);
+  return buildModel(chooseModel(settings, where), where);
 }
 
 /**
  * Decides provider, name and key. Order of names: model_name_override, custom_model_name, model_name, the environment.
  * With base_url the endpoint is the caller's choice, so the operator's keys stay here.
  */
-export function chooseModel(settings: ModelSettings, where: ModelEnvironment): ModelChoice {
+export function chooseModel(settings: ModelSettings, where: NameSource): ModelChoice {
   const sampling = { temperature: settings.temperature, maxTokens: settings.max_tokens };
   if (settings.base_url) {
     return {
@@ -55,7 +56,7 @@ export function chooseModel(settings: ModelSettings, where: ModelEnvironment): M
   return { provider, model, apiKey, ...sampling };
 }
 
-function nameForProvider(settings: ModelSettings, where: ModelEnvironment): { name: string; source: string } {
+function nameForProvider(settings: ModelSettings, where: NameSource): { name: string; source: string } {
   if (settings.model_name_override) {
     return { name: settings.model_name_override, source: "configurable.model_name_override" };
   }
@@ -64,7 +65,7 @@ function nameForProvider(settings: ModelSettings, where: ModelEnvironment): { na
 }
 
 /** A caller's endpoint gets `custom_model_name` untouched; from other names only a prefix of ours is taken off. */
-function nameForEndpoint(settings: ModelSettings, where: ModelEnvironment): string {
+function nameForEndpoint(settings: ModelSettings, where: NameSource): string {
   if (settings.custom_model_name && !settings.model_name_override) return settings.custom_model_name;
   const { name, source } = nameForProvider(settings, where);
   const known = knownPrefix(name);

@@ -1,6 +1,7 @@
 import type { BaseChatModel } from "@langchain/core/language_models/chat_models";
 import { SystemMessage } from "@langchain/core/messages";
 import { createAgent } from "langchain";
+import { callerRules } from "../models/caller-url.ts";
 import type { Environment } from "../models/environment.ts";
 import { type ModelEnvironment, resolveModel } from "../models/resolve.ts";
 import { UnreadModel } from "../models/unread.ts";
@@ -24,6 +25,11 @@ export interface FactoryRuntime {
 export type AgentGraph = ReturnType<typeof compile>;
 export type AgentFactory = (config: FactoryConfig, runtime?: FactoryRuntime) => Promise<AgentGraph>;
 
+export interface AgentOptions {
+  production?: boolean | undefined;
+  operatorUrls?: readonly string[] | undefined;
+}
+
 /** Compiled graphs kept for reuse: compiling costs more than a short run. */
 const KEPT = 32;
 
@@ -32,11 +38,16 @@ const KEPT = 32;
  * run; the graph has none of its own, and it may be shared by runs.
  *
  * @param environment Where keys, MODEL_NAME and endpoints are looked up.
+ * @param options.operatorUrls Endpoints that callers may name although they are not public, besides those of the environment.
  * @param options.production Refuse to fall back to the demonstration model. Default: NODE_ENV is "production".
  * @returns A factory that throws GraphConfigError when the configuration or the installation does not allow a run.
  */
-export function createReactAgent(environment: Environment, options: { production?: boolean } = {}): AgentFactory {
-  const where = { environment, production: options.production ?? environment.NODE_ENV === "production" };
+export function createReactAgent(environment: Environment, options: AgentOptions = {}): AgentFactory {
+  const where = {
+    environment,
+    production: options.production ?? environment.NODE_ENV === "production",
+    egress: callerRules(environment, options.operatorUrls),
+  };
   const graphs = new Map<string, AgentGraph>();
   let unread: AgentGraph | undefined;
 

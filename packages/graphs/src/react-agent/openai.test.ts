@@ -87,6 +87,7 @@ describe("the agent on a real OpenAI client", () => {
       OPENAI_API_KEY: "operator-key",
       OPENAI_ORG_ID: "operator-org",
       OPENAI_CUSTOM_HEADERS: "x-operator: secret",
+      FRACTAL_EGRESS_ALLOW: "127.0.0.1",
     };
     const before = Object.fromEntries(Object.keys(leaks).map((name) => [name, process.env[name]]));
     Object.assign(process.env, leaks);

@@ -7,6 +7,7 @@ import type { Assistant, AssistantCreate, AssistantPatch, AssistantVersionsQuery
 import type { JsonObject, Page, RunConfig } from "#schemas/common";
 import { Id } from "#schemas/common";
 import type { AssistantFilter, AssistantQuery, AssistantRepository } from "./repository.ts";
+import { hasMasks, keepSecrets } from "./secrets.ts";
 import type { AssistantSeeds } from "./system.ts";
 import { SystemAssistants } from "./system.ts";
 
@@ -56,15 +57,17 @@ export class AssistantService {
 
   async create(scope: AuthScope, request: AssistantCreate): Promise<Assistant> {
     this.#requireGraph(request.graph_id);
-    refuseTwoContexts(request.config, request.context);
     const assistantId = request.assistant_id ?? newId();
+    const known = hasMasks(request) ? await this.#assistants.find(scope, assistantId) : undefined;
+    const { config, context } = keepSecrets(request, known);
+    refuseTwoContexts(config, context);
     const inserted = await this.#assistants.insert(scope, {
       assistant_id: assistantId,
       graph_id: request.graph_id,
       name: request.name ?? "Untitled",
       description: request.description ?? null,
-      config: request.config ?? {},
-      context: request.context ?? {},
+      config: config ?? {},
+      context: context ?? {},
       metadata: withoutReserved(request.metadata ?? {}),
     });
     const stored = await this.#assistants.find(scope, assistantId);
@@ -77,12 +80,13 @@ export class AssistantService {
 
   async update(scope: AuthScope, assistantOrGraphId: string, patch: AssistantPatch): Promise<Assistant> {
     if (patch.graph_id !== undefined) this.#requireGraph(patch.graph_id);
-    refuseTwoContexts(patch.config, patch.context);
-    const id = await this.#ownId(scope, assistantOrGraphId);
+    const current = await this.#own(scope, assistantOrGraphId);
     const { metadata, ...rest } = patch;
-    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    const kept = keepSecrets(patch, current);
+    refuseTwoContexts(kept.config, kept.context);
+    const given = Object.fromEntries(Object.entries({ ...rest, ...kept }).filter(([, value]) => value !== undefined));
     const change = metadata === undefined ? given : { ...given, metadata: withoutReserved(metadata) };
-    return found(await this.#assistants.update(scope, id, change), assistantOrGraphId);
+    return found(await this.#assistants.update(scope, current.assistant_id, change), assistantOrGraphId);
   }
 
   /**
@@ -90,7 +94,7 @@ export class AssistantService {
    * can be repeated.
    */
   async remove(scope: AuthScope, assistantOrGraphId: string, deleteThreads: boolean): Promise<void> {
-    const id = await this.#ownId(scope, assistantOrGraphId);
+    const { assistant_id: id } = await this.#own(scope, assistantOrGraphId);
     await this.#runs.cancelOfAssistant(scope, id);
     if (!(await this.#assistants.remove(scope, id, deleteThreads))) throw noAssistant(assistantOrGraphId);
   }
@@ -109,7 +113,7 @@ export class AssistantService {
   }
 
   async setLatest(scope: AuthScope, assistantOrGraphId: string, version: number): Promise<Assistant> {
-    const id = await this.#ownId(scope, assistantOrGraphId);
+    const { assistant_id: id } = await this.#own(scope, assistantOrGraphId);
     const restored = await this.#assistants.setLatest(scope, id, version);
     if (restored === undefined) throw new RuntimeError("not_found", `Assistant ${id} has no version ${version}`);
     return restored;
@@ -132,16 +136,17 @@ export class AssistantService {
     return this.#graphs.drawing((await this.resolve(scope, assistantOrGraphId)).graph_id, xray);
   }
 
-  /** For writes: the id of an assistant that is not the server's own. */
-  async #ownId(scope: AuthScope, assistantOrGraphId: string): Promise<string> {
-    const { assistant_id, graph_id } = await this.resolve(scope, assistantOrGraphId);
+  /** For writes: an assistant that is not the server's own. */
+  async #own(scope: AuthScope, assistantOrGraphId: string): Promise<Assistant> {
+    const assistant = await this.resolve(scope, assistantOrGraphId);
+    const { assistant_id, graph_id } = assistant;
     if (assistant_id === this.#graphs.systemAssistantId(graph_id)) {
       throw new RuntimeError(
         "forbidden",
         `Assistant ${assistant_id} belongs to graph "${graph_id}" and cannot be changed. Create your own with POST /assistants.`,
       );
     }
-    return assistant_id;
+    return assistant;
   }
 
   #requireGraph(graphId: string): void {

@@ -58,12 +58,12 @@ export function mergeRunConfig(layers: {
   ];
   const configs = ordered.map((layer) => layer.config ?? {});
   const limit = configs.findLast((config) => config.recursion_limit != null)?.recursion_limit;
-  const context = merge(ordered.map((layer) => layer.context));
+  const context = withoutForeignKeys(ordered.map((layer) => layer.context));
   return {
     config: {
       tags: [...new Set(configs.flatMap((config) => config.tags ?? []))],
       ...(limit !== undefined && { recursion_limit: limit }),
-      configurable: merge(configs.map((config) => config.configurable)),
+      configurable: withoutForeignKeys(configs.map((config) => config.configurable)),
       metadata: merge(configs.map((config) => config.metadata)),
     },
     context: Object.keys(context).length > 0 ? context : undefined,
@@ -107,6 +107,28 @@ function merge(objects: readonly (JsonObject | null | undefined)[]): JsonObject 
     }
   }
   return merged;
+}
+
+/**
+ * Merged. A key for `base_url` stays with the endpoint that it was given for: whoever names another one for a run is not
+ * sent the assistant's.
+ */
+function withoutForeignKeys(layers: readonly (JsonObject | null | undefined)[]): JsonObject {
+  const merged = merge(layers);
+  if (merged.base_url === undefined) return merged;
+  if (isForeign(layers, "custom_api_key", merged.base_url)) delete merged.custom_api_key;
+  const { apiKeys } = merged;
+  if (typeof apiKeys === "object" && apiKeys !== null && isForeign(layers, "apiKeys", merged.base_url)) {
+    merged.apiKeys = without(apiKeys as JsonObject, ["CUSTOM_API_KEY"]);
+  }
+  return merged;
+}
+
+/** Whether the layer that gave the key knew of another endpoint, or of none. */
+function isForeign(layers: readonly (JsonObject | null | undefined)[], key: string, endpoint: unknown): boolean {
+  const giver = layers.findLastIndex((layer) => layer?.[key] !== undefined);
+  const known = layers.slice(0, giver + 1).findLast((layer) => layer?.base_url !== undefined);
+  return giver >= 0 && known?.base_url !== endpoint;
 }
 
 function without(object: JsonObject, keys: readonly string[]): JsonObject {

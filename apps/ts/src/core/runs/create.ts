@@ -1,3 +1,4 @@
+import { keepSecrets } from "#core/assistants/secrets";
 import { RuntimeError } from "#core/errors";
 import { mergeRunConfig } from "#core/graphs/merge";
 import type { GraphRegistry } from "#core/graphs/registry";
@@ -101,7 +102,7 @@ function kwargsOf(
   const { config, context } = mergeRunConfig({
     assistant: { config: from.assistant.config, context: from.assistant.context },
     thread: { config: from.thread?.config ?? {} },
-    run: { config: request.config ?? {}, context: request.context ?? undefined },
+    run: keepSecrets(request, from.assistant),
   });
   const fork = forkOf(request);
   return {

@@ -1,9 +1,8 @@
+import { isSecretKey, maskSecrets } from "@fractal-agents/infra/secrets";
 import type { JsonObject } from "#schemas/common";
 
 /** Keys of `configurable` that are LangGraph's own machinery or the server's word on who asks. */
 const INTERNAL_KEY = /^__|^langgraph_auth/;
-/** The caller's secrets. Numbers and flags below such names (`max_token`) are none. */
-const SECRET_KEY = /(?:api[_-]?keys?|secrets?|passw(?:or)?d|authorization|credentials?|cookies?|token)$/i;
 
 /** A copy of `configurable` or `context` without internal keys and, at any depth, without secrets. */
 export function publicConfigurable(configurable: JsonObject): JsonObject {
@@ -19,8 +18,9 @@ function withoutSecrets(value: unknown): unknown {
   return Object.fromEntries(kept.map(([key, item]) => [key, withoutSecrets(item)]));
 }
 
+/** Numbers and flags below such names (`max_token`) are none. */
 function isSecret(key: string, value: unknown): boolean {
-  return SECRET_KEY.test(key) && typeof value !== "number" && typeof value !== "boolean";
+  return isSecretKey(key) && typeof value !== "number" && typeof value !== "boolean";
 }
 
 /** What of a RunnableConfig is data; the rest are the callbacks, signals and stores of the run. */
@@ -29,7 +29,7 @@ const CONFIG_DATA = ["tags", "metadata", "recursion_limit"] as const;
 function publicConfig(config: unknown): JsonObject | null {
   if (typeof config !== "object" || config === null) return null;
   const given = config as JsonObject & { configurable?: JsonObject };
-  const data = CONFIG_DATA.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]);
+  const data = CONFIG_DATA.filter((key) => given[key] !== undefined).map((key) => [key, maskSecrets(given[key])]);
   return { ...Object.fromEntries(data), configurable: publicConfigurable(given.configurable ?? {}) };
 }
 
@@ -49,7 +49,7 @@ export function checkpointOf(config: unknown): JsonObject | null {
 export function checkpointToWire(payload: JsonObject): JsonObject {
   const { config, parentConfig, ...rest } = payload;
   return {
-    ...rest,
+    ...withPublicMetadata(rest),
     config: publicConfig(config),
     parent_config: publicConfig(parentConfig),
     checkpoint: checkpointOf(config),
@@ -59,6 +59,39 @@ export function checkpointToWire(payload: JsonObject): JsonObject {
 
 /** A `debug` event; only its checkpoint payloads carry configs. */
 export function debugToWire(event: JsonObject): JsonObject {
-  if (event.type !== "checkpoint") return event;
-  return { ...event, payload: checkpointToWire(event.payload as JsonObject) };
+  const payload = event.payload as JsonObject;
+  return { ...event, payload: event.type === "checkpoint" ? checkpointToWire(payload) : withPublicMetadata(payload) };
+}
+
+/** A payload with the metadata that a client gave its run, as the payloads of `tasks` have it. */
+export function withPublicMetadata(payload: JsonObject): JsonObject {
+  return payload.metadata === undefined ? payload : { ...payload, metadata: maskSecrets(payload.metadata) };
+}
+
+/** An event of LangChain's own stream. The graph's chunks are inside as langgraph made them, configs and all. */
+export function eventToWire(event: JsonObject): JsonObject {
+  const data = event.data as JsonObject | undefined;
+  const shown = withPublicMetadata(event);
+  return Array.isArray(data?.chunk) ? { ...shown, data: { ...data, chunk: chunkToWire(data.chunk) } } : shown;
+}
+
+/** @param chunk [namespace, mode, payload] or [mode, payload]. */
+function chunkToWire(chunk: unknown[]): unknown[] {
+  const payload = chunk.at(-1);
+  if (typeof payload !== "object" || payload === null) return chunk;
+  return chunk.with(-1, payloadToWire(chunk.at(-2), payload as JsonObject));
+}
+
+function payloadToWire(mode: unknown, payload: JsonObject): unknown {
+  if (mode === "checkpoints") return withPublicConfigs(payload);
+  if (mode === "tasks") return withPublicMetadata(payload);
+  if (mode === "messages" && Array.isArray(payload)) return payload.with(1, maskSecrets(payload[1]));
+  if (mode !== "debug") return payload;
+  const inner = payload.payload as JsonObject;
+  return { ...payload, payload: payload.type === "checkpoint" ? withPublicConfigs(inner) : withPublicMetadata(inner) };
+}
+
+function withPublicConfigs(payload: JsonObject): JsonObject {
+  const { config, parentConfig } = payload;
+  return { ...withPublicMetadata(payload), config: publicConfig(config), parentConfig: publicConfig(parentConfig) };
 }

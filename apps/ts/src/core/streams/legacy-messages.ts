@@ -1,3 +1,4 @@
+import { maskSecrets } from "@fractal-agents/infra/secrets";
 import { encodeJson } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
 
@@ -30,7 +31,7 @@ export class LegacyMessages {
     const id: string = message.id ?? "";
     if (!this.#announced.has(id)) {
       this.#announced.add(id);
-      this.#emit("messages/metadata", ns, encodeJson({ [id]: { metadata } }));
+      this.#emit("messages/metadata", ns, encodeJson({ [id]: { metadata: maskSecrets(metadata) } }));
     }
     if (typeof message.concat !== "function") {
       this.#streamed.delete(id);

@@ -1,8 +1,9 @@
+import { maskSecrets } from "@fractal-agents/infra/secrets";
 import type { GraphLike } from "#core/graphs/registry";
 import { encodeJson, encodePiece } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt } from "#schemas/threads";
-import { checkpointToWire, debugToWire } from "./checkpoint-events.ts";
+import { checkpointToWire, debugToWire, eventToWire, withPublicMetadata } from "./checkpoint-events.ts";
 import type { RunEmitter } from "./emitter.ts";
 import { LegacyMessages } from "./legacy-messages.ts";
 import { graphModes, type StreamMode } from "./modes.ts";
@@ -77,7 +78,7 @@ export class Pump {
     const { graph, input, runId } = this.#call;
     for await (const event of graph.streamEvents(input, { ...options, version: "v2" })) {
       if (event.tags?.includes("langsmith:hidden")) continue;
-      this.#emitter.emit("events", "", encodeJson(event));
+      this.#emitter.emit("events", "", encodeJson(eventToWire(event)));
       if (event.event === "on_chain_stream" && event.run_id === runId) this.#chunk(event.data.chunk);
     }
   }
@@ -120,7 +121,8 @@ export class Pump {
     if (!this.#emitter.watched) return;
     if (this.#legacy !== undefined) this.#legacy.add(ns, message, metadata);
     else {
-      if (this.#metadata?.value !== metadata) this.#metadata = { value: metadata, text: encodeJson(metadata) };
+      if (this.#metadata?.value !== metadata)
+        this.#metadata = { value: metadata, text: encodeJson(maskSecrets(metadata)) };
       this.#emitter.emit("messages", ns, `[${encodePiece(message)},${this.#metadata.text}]`);
     }
   }
@@ -129,6 +131,7 @@ export class Pump {
 function encodeEvent(mode: string, payload: unknown): string {
   if (mode === "checkpoints") return encodeJson(checkpointToWire(payload as JsonObject));
   if (mode === "debug") return encodeJson(debugToWire(payload as JsonObject));
+  if (mode === "tasks") return encodeJson(withPublicMetadata(payload as JsonObject));
   return encodeJson(payload);
 }
 

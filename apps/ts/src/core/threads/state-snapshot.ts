@@ -1,3 +1,4 @@
+import { maskSecrets } from "@fractal-agents/infra/secrets";
 import { toWire } from "#core/graphs/wire";
 import type { RunOutcome } from "#core/runs/repository";
 import type { JsonObject } from "#schemas/common";
@@ -112,8 +113,8 @@ function valuesOf(values: unknown, memo: WireMemo | undefined): unknown {
 
 function metadataOf(metadata: JsonObject | undefined): JsonObject {
   if (metadata === undefined) return {};
-  const { checkpoint_ns: ns, ...rest } = metadata;
-  return toWire(ns === undefined || ns === "" ? rest : metadata) as JsonObject;
+  const { checkpoint_ns: ns, ...rest } = maskSecrets(metadata);
+  return toWire(ns === undefined || ns === "" ? rest : { checkpoint_ns: ns, ...rest }) as JsonObject;
 }
 
 /** The state as the API shows it: everything in a form that JSON.stringify writes as clients expect. */
