@@ -25,6 +25,7 @@ export class StopRequests {
   readonly #listeners: [event: string, listener: () => void][] = [];
   readonly #source: SignalSource;
   #signalled = false;
+  #requested = false;
 
   /** @param onForce Called for every signal after the first. */
   constructor(source: SignalSource, onForce: (signal: NodeJS.Signals) => void) {
@@ -44,7 +45,12 @@ export class StopRequests {
   }
 
   request(reason: StopReason): void {
+    this.#requested = true;
     this.#resolve(reason);
+  }
+
+  get requested(): boolean {
+    return this.#requested;
   }
 
   /** Somebody wants the server to end, not just to start afresh. */

@@ -25,7 +25,6 @@ export async function openStorage(config: Config, deps: { logger: Logger }): Pro
   const options = {
     ...database,
     leaseMs: Math.round(config.leaseSeconds * 1_000),
-    stallMs: Math.round(config.mainStallSeconds * 1_000),
     logger: deps.logger,
   };
   const storage = await explained(config, openPostgresStorage(options));

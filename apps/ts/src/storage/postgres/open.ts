@@ -20,8 +20,6 @@ import { postgresWorkers } from "./workers.ts";
 export interface PostgresOptions extends DatabaseOptions {
   /** How long the others wait for a beat of this process. */
   leaseMs?: number;
-  /** How long the event loop may be blocked before the process is given up. */
-  stallMs?: number;
   logger?: Pick<Logger, "warn" | "info" | "error">;
 }
 
@@ -37,7 +35,7 @@ const SILENT = { warn: () => undefined, info: () => undefined, error: () => unde
  * Rejects with StorageError, or the driver's error where it says enough (opening-failures.ts explains those).
  */
 export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
-  const { leaseMs = 15_000, stallMs = 300_000, logger = SILENT } = options;
+  const { leaseMs = 15_000, logger = SILENT } = options;
   const url = withTls(options.url);
   const { database, version, settings } = await connect({ ...options, url }, logger);
   try {
@@ -55,7 +53,7 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
       store: postgresStore(database),
       retention: postgresRetention(database),
       workers: postgresWorkers(database),
-      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, stallMs, logger }),
+      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, logger }),
       signals,
       get connections() {
         return database.connections;
