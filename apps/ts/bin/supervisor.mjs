@@ -115,7 +115,7 @@ class Supervisor {
     worker.child = undefined;
     if (this.#stopping !== undefined || this.#isFinal(code)) return this.#settle(code, signal);
     if (code === RELOAD) return this.#start(worker, "reload");
-    const wait = this.#count(worker);
+    const wait = this.#count(worker, code);
     const name = this.#workers.length > 1 ? `Worker ${worker.index}` : "The server";
     const how = signal === null ? `exit code ${code}` : signal;
     const hopeless = this.#workers.every(({ failedStarts }) => failedStarts >= MAX_FAILED_STARTS);
@@ -126,7 +126,7 @@ class Supervisor {
       // Neither a clean end nor somebody's signal to us: a failure.
       return this.#settle(code || 1, null);
     }
-    const failing = !worker.working && (FINAL.has(code) || worker.failedStarts >= MAX_FAILED_STARTS);
+    const failing = FINAL.has(code) || worker.failedStarts >= MAX_FAILED_STARTS;
     const others = this.#isServing() ? ", the others go on" : "";
     const what = failing ? `cannot be started${others}` : "ended unexpectedly";
     process.stderr.write(`${name} ${what} (${how}); starting it again${wait > 0 ? ` in ${wait / 1000} s` : ""}.\n`);
@@ -134,8 +134,8 @@ class Supervisor {
   }
 
   /** @returns How long to wait before the next start. */
-  #count(worker) {
-    if (!worker.working) {
+  #count(worker, code) {
+    if (!worker.working || FINAL.has(code)) {
       worker.failedStarts += 1;
       return pause(worker.failedStarts);
     }

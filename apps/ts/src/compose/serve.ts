@@ -56,7 +56,15 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   const lifecycle = new Lifecycle({ graceMs, logger });
   // Before anything is read for good: a file that is saved while the server starts makes it start again.
   const watcher = watch({ request, config, host, logger, stop });
-  const server = new Server({ config, host, logger });
+  const server = new Server({
+    config,
+    host,
+    logger,
+    fail: (error) => {
+      logger.fatal({ err: error }, "the server cannot go on: stopping");
+      stop.request({ kind: "failed", error });
+    },
+  });
   for (const part of server.parts()) lifecycle.add(part);
   try {
     const up = lifecycle.start().then(() => undefined);
@@ -129,8 +137,9 @@ async function finish(
   if (reason.kind === "reload") logger.info({ path: reason.path }, "a file has changed: reloading");
   else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
   if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
+  const failed = reason.kind === "fatal" || reason.kind === "failed";
   const stopped =
-    reason.kind === "fatal"
+    failed
       ? lifecycle.stop(FATAL_GRACE_MS + AFTER_DRAIN_MS)
       : reason.kind === "reload"
         ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
@@ -141,7 +150,7 @@ async function finish(
   }, 1_000);
   const clean = await stopped;
   clearTimeout(slow);
-  if (reason.kind === "fatal") return EXIT.failure;
+  if (failed) return EXIT.failure;
   if (reason.kind === "reload" && !stop.signalled) return EXIT.reload;
   if (clean) logger.info({}, "stopped");
   return clean ? EXIT.ok : EXIT.failure;

@@ -3,6 +3,8 @@ export type StopReason =
   | { kind: "signal"; signal: NodeJS.Signals }
   | { kind: "reload"; path: string }
   | { kind: "orphaned" }
+  /** The server can do nothing any more; none of its runs is to blame. */
+  | { kind: "failed"; error: Error }
   /** `run_id`: in whose code it happened, if that is known. */
   | { kind: "fatal"; error: unknown; run_id?: string | undefined };
 

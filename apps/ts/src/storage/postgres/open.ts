@@ -16,6 +16,7 @@ import { postgresThreads } from "./threads.ts";
 import { withTls } from "./tls.ts";
 import { postgresTotals } from "./totals.ts";
 import { postgresWorkers } from "./workers.ts";
+import { WriteCheck } from "./writable.ts";
 
 export interface PostgresOptions extends DatabaseOptions {
   /** How long the others wait for a beat of this process. */
@@ -37,7 +38,9 @@ const SILENT = { warn: () => undefined, info: () => undefined, error: () => unde
 export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
   const { leaseMs = 15_000, logger = SILENT } = options;
   const url = withTls(options.url);
-  const { database, version, settings } = await connect({ ...options, url }, logger);
+  const writes = new WriteCheck();
+  const onError = (error: unknown) => writes.note(error);
+  const { database, version, settings } = await connect({ ...options, url, onError }, logger);
   try {
     const signals = new PostgresSignals({ url, settings, database, logger });
     await signals.open();
@@ -62,6 +65,7 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
       ping: async () => {
         await database.rows("select 1");
       },
+      writable: () => writes.prove(database),
       [Symbol.asyncDispose]: async () => {
         await signals[Symbol.asyncDispose]();
         await database[Symbol.asyncDispose]();
