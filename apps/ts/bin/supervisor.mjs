@@ -1,16 +1,18 @@
-// A small supervisor: one server process below it, or several workers on one port; restarted after a crash, never orphaned.
+// A small supervisor: one server process below it, or several workers on one port; restarted until a signal to this
+// process stops it, never orphaned.
 //
-//   running --exit 0*, 64**, 69***, 78**--> done (that code)  running --exit 75--> running, at once (hot reload)
-//   running --other exit, signal--> waiting (backoff) --> running      any --SIGINT, SIGTERM--> stopping --> done
+//   running --exit 75--> running, at once (hot reload)      running --any other end--> waiting --> running
+//   any --SIGINT, SIGTERM, SIGHUP--> stopping --> done      before a server was ever ready: --exit 64, 69, 78--> done (that code)
 //
-//   *   One of several workers that was stopped by hand is started again; the others go on.
-//   **  Not while another worker is ready: that one serves, and this one is tried again.
-//   *** Not available (a port in use, a database that is down) is final only until a server has been ready once.
+// Nobody asked a server to stop that ends by itself, with code 0 or any other: code of a graph can call process.exit. One
+// that was at work is started again without a pause, so that a run which kills its process is found by trial; the pause
+// grows while nothing gets that far. Once a server has been ready, this process never gives up: a disk gets room again, and
+// a database or a port comes back.
 //
-// Each server gets an IPC channel. It says {type: "ready", port, workers} and {type: "lease", id} there, and when the channel
-// closes (this process was killed) it stops by itself. A server is told the lease of the one before it, which is gone for
-// certain, so that its runs need not wait for that to run out. The first one reads the configuration: when it is ready, the other workers are started
-// on its port. When none of them can be started any more, it is over.
+// Each server gets an IPC channel. It says {type: "starting", grace_ms}, {type: "lease", id} and {type: "ready", port,
+// workers} there, and when the channel closes (this process was killed) it stops by itself. A server is told the lease of
+// the one before it, which is gone for certain, so that its runs need not wait for that to run out. The first one reads the
+// configuration: when it is ready, the other workers are started on its port.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -18,15 +20,23 @@ import * as util from "node:util";
 
 const RELOAD = 75;
 const UNAVAILABLE = 69;
-/** Wrong usage, wrong configuration: trying again changes nothing. */
-const FINAL = new Set([64, 78]);
+/** Wrong usage, out of reach, wrong configuration: the person who has just started it mends that. */
+const FINAL = new Set([64, UNAVAILABLE, 78]);
 /** Ctrl-C in a terminal reaches the whole group, and npm passes it on once more: equal signals within this time are one. */
 const SAME_SIGNAL_MS = 1_000;
 const BACKOFF_MS = [0, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
-/** When every server has ended this often, one time after the other, before it was ready, they are given up. */
+/** More crashes than a search for the run behind them needs; then a server that was at work waits before it starts too. */
+const QUICK_RESTARTS = 20;
+/** A server that ran well for so long has earned a fresh count. */
+const WELL_MS = 60_000;
+/** When none was ever ready, and every one has ended this often before it was at work, they are given up. */
 const MAX_FAILED_STARTS = 5;
 /** After a second signal the server ends at once by itself; if it cannot (a busy loop in user code), it is killed. */
 const FORCE_MS = 2_000;
+/** A server that has not said how long its stop may take has nothing under way. */
+const UNSAID_GRACE_MS = 10_000;
+/** A stop that hands everything back is a little longer than its grace. */
+const AFTER_GRACE_MS = 3_000;
 
 /** @param {{ command: string, args: string[] }} program Never returns to the caller's control: the process ends with the server. */
 export function supervise(program) {
@@ -44,6 +54,8 @@ class Supervisor {
   #stopping;
   /** What to end as: the first end that was not a clean one, else the last. */
   #outcome;
+  /** When what has not stopped is killed. */
+  #killing;
 
   constructor(program) {
     this.#program = program;
@@ -58,21 +70,23 @@ class Supervisor {
   #start(worker, reason) {
     worker.waiting = undefined;
     worker.ready = false;
+    worker.working = false;
     worker.startedAt = Date.now();
     const child = run(this.#program, { ...this.#env, ...this.#told(worker, reason) });
     worker.child = child;
     child.on("message", (message) => {
-      if (message?.type === "lease") worker.lease = message.id;
+      if (message?.type === "starting") worker.graceMs = message.grace_ms;
+      // From here on it executes runs, and what they do may end it before it can say that it is ready.
+      if (message?.type === "lease") Object.assign(worker, { lease: message.id, working: true });
       if (message?.type !== "ready") return;
-      worker.ready = true;
-      worker.failedStarts = 0;
+      Object.assign(worker, { ready: true, working: true });
       this.#port = message.port;
       this.#startOthers(message.workers ?? 1);
     });
     child.once("error", (error) => {
       process.stderr.write(`${this.#program.command} could not be started: ${error.message}\n`);
-      // Too many processes, or the command is being replaced: none of the business of those that run.
-      if (child.pid === undefined && this.#isServing()) return this.#ended(worker, 1, null);
+      // Too many processes, or the command is being replaced: that passes.
+      if (child.pid === undefined && this.#port !== undefined) return this.#ended(worker, 1, null);
       this.#kill();
       process.exit(1);
     });
@@ -101,29 +115,37 @@ class Supervisor {
     worker.child = undefined;
     if (this.#stopping !== undefined || this.#isFinal(code)) return this.#settle(code, signal);
     if (code === RELOAD) return this.#start(worker, "reload");
-    // A server that ran well for a minute has earned a fresh count.
-    worker.crashes = worker.ready && Date.now() - worker.startedAt > 60_000 ? 1 : worker.crashes + 1;
-    if (!worker.ready && code !== UNAVAILABLE) worker.failedStarts += 1;
+    const wait = this.#count(worker, code);
     const name = this.#workers.length > 1 ? `Worker ${worker.index}` : "The server";
     const how = signal === null ? `exit code ${code}` : signal;
-    if (this.#workers.every(({ failedStarts }) => failedStarts >= MAX_FAILED_STARTS)) {
+    const hopeless = this.#workers.every(({ failedStarts }) => failedStarts >= MAX_FAILED_STARTS);
+    if (this.#port === undefined && hopeless) {
       process.stderr.write(
         `${name} ended ${worker.failedStarts} times in a row before it was ready (${how}); giving up.\n`,
       );
       // Neither a clean end nor somebody's signal to us: a failure.
       return this.#settle(code || 1, null);
     }
-    const delay = BACKOFF_MS[Math.min(worker.crashes - 1, BACKOFF_MS.length - 1)];
     const failing = FINAL.has(code) || worker.failedStarts >= MAX_FAILED_STARTS;
-    const what = failing ? "cannot be started, the others go on" : "ended unexpectedly";
-    process.stderr.write(`${name} ${what} (${how}); starting it again${delay > 0 ? ` in ${delay / 1000} s` : ""}.\n`);
-    worker.waiting = setTimeout(() => this.#start(worker, "crash"), delay);
+    const others = this.#isServing() ? ", the others go on" : "";
+    const what = failing ? `cannot be started${others}` : "ended unexpectedly";
+    process.stderr.write(`${name} ${what} (${how}); starting it again${wait > 0 ? ` in ${wait / 1000} s` : ""}.\n`);
+    worker.waiting = setTimeout(() => this.#start(worker, "crash"), wait);
+  }
+
+  /** @returns How long to wait before the next start. */
+  #count(worker, code) {
+    if (!worker.working || FINAL.has(code)) {
+      worker.failedStarts += 1;
+      return pause(worker.failedStarts);
+    }
+    worker.failedStarts = 0;
+    worker.crashes = Date.now() - worker.startedAt > WELL_MS ? 1 : worker.crashes + 1;
+    return pause(worker.crashes - QUICK_RESTARTS);
   }
 
   #isFinal(code) {
-    if (code === 0) return this.#workers.length === 1;
-    if (code === UNAVAILABLE) return this.#port === undefined;
-    return FINAL.has(code) && !this.#isServing();
+    return FINAL.has(code) && this.#port === undefined;
   }
 
   #isServing() {
@@ -136,6 +158,8 @@ class Supervisor {
       clearTimeout(worker.waiting);
       worker.child?.kill(signal);
     }
+    const graceMs = Math.max(...this.#workers.map((worker) => worker.graceMs ?? UNSAID_GRACE_MS));
+    this.#killing ??= setTimeout(() => this.#kill(true), graceMs + AFTER_GRACE_MS);
     if (again) setTimeout(() => this.#kill(), FORCE_MS).unref();
     this.#finishIfAlone(signal);
   }
@@ -153,14 +177,25 @@ class Supervisor {
     finish(code, ended);
   }
 
-  #kill() {
-    for (const { child } of this.#workers) child?.kill("SIGKILL");
+  /** @param late Their time to stop is over: user code may block the event loop, which then does not see a signal. */
+  #kill(late = false) {
+    for (const { child } of this.#workers) {
+      if (late && child !== undefined) {
+        process.stderr.write(`Process ${child.pid} has not stopped in time, its event loop may be blocked; killed.\n`);
+      }
+      child?.kill("SIGKILL");
+    }
   }
 }
 
 function newWorker(index) {
-  const starts = { ready: false, startedAt: 0, crashes: 0, failedStarts: 0 };
-  return { index, child: undefined, lease: undefined, waiting: undefined, ...starts };
+  const starts = { ready: false, working: false, startedAt: 0, crashes: 0, failedStarts: 0 };
+  return { index, child: undefined, lease: undefined, graceMs: undefined, waiting: undefined, ...starts };
+}
+
+/** @param {number} times How often it has failed in a row. */
+function pause(times) {
+  return BACKOFF_MS[Math.min(Math.max(times - 1, 0), BACKOFF_MS.length - 1)];
 }
 
 /** @param {{ command: string, args: string[] }} program Runs once: signals go down, the exit code comes up. */

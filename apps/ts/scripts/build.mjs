@@ -31,8 +31,10 @@ const leavePackagesOut = {
 
 rmSync(dist, { recursive: true, force: true });
 const result = await Bun.build({
-  // The thread is started by its file name (storage/postgres/keeper.ts).
-  entrypoints: [`${root}src/index.ts`, `${root}src/storage/postgres/keeper-thread.ts`],
+  // Threads are started by their file names (storage/postgres/keeper.ts, platform/watchdog.ts).
+  entrypoints: ["index", "storage/postgres/keeper-thread", "platform/watchdog-thread"].map(
+    (name) => `${root}src/${name}.ts`,
+  ),
   outdir: dist,
   root: `${root}src`,
   target: "node",

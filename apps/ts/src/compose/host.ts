@@ -2,6 +2,12 @@ import type { Terminal } from "#cli/terminal";
 import type { SignalSource } from "./stop-requests.ts";
 import type { Supervision } from "./supervision.ts";
 
+/** How long a stop may take; that the server is at work; that it is ready: then the other workers are started. */
+export type ToSupervisor =
+  | { type: "starting"; grace_ms: number }
+  | { type: "lease"; id: string }
+  | { type: "ready"; port: number; workers: number };
+
 /** What the server needs of the process it runs in; index.ts is the one that knows the process. */
 export interface Host {
   version: string;
@@ -11,8 +17,8 @@ export interface Host {
   terminal: Terminal;
   source: SignalSource;
   supervision: Supervision;
-  /** To the supervisor, if there is one; with the first word of the first worker it starts the others. */
-  tell(message: { type: "ready"; port: number; workers: number } | { type: "lease"; id: string }): void;
+  /** To the supervisor, if there is one. */
+  tell(message: ToSupervisor): void;
   /** Puts variables of env files where user code looks for them. */
   adopt(variables: Readonly<Record<string, string>>): void;
   exit(code: number): never;

@@ -1,10 +1,23 @@
-/** How long the database may take to answer, and how long its answer is good for. */
+import { RuntimeError } from "#core/errors";
+
+/** How long a check may take, and how long its answer is good for. */
 const ANSWER_MS = 1_000;
 const GOOD_FOR_MS = 2_000;
 
-export interface ReadinessDeps {
-  /** Rejects when the database does not answer. */
-  ping(): Promise<void>;
+/** One thing that must be well for this process to be sent requests. */
+export interface Check {
+  /** What is said when it fails without words of its own, or does not end in time. */
+  readonly failure: string;
+  /** Rejects when it is not well; a RuntimeError says why. */
+  run(): Promise<void>;
+}
+
+/** What the storage is asked: in this order, the first that fails is told. */
+export function storageChecks(storage: () => { ping(): Promise<void>; writable(): Promise<void> }): Check[] {
+  return [
+    { failure: "The database does not answer", run: () => storage().ping() },
+    { failure: "The database does not take writes", run: () => storage().writable() },
+  ];
 }
 
 /** Whether this process should be sent requests. The schema is no question here: a server starts only on the right one. */
@@ -13,45 +26,49 @@ export class Readiness {
   draining = false;
   /** This process holds its lease; true where there are no leases. */
   leased = true;
-  readonly #ping: () => Promise<void>;
+  readonly #checks: readonly Check[];
   #asked = Number.NEGATIVE_INFINITY;
-  #answer: Promise<boolean> | undefined;
+  #answer: Promise<string | undefined> | undefined;
 
-  constructor({ ping }: ReadinessDeps) {
-    this.#ping = ping;
+  constructor(checks: readonly Check[]) {
+    this.#checks = checks;
   }
 
   /** Undefined when it is ready, else why not. Never rejects. */
   async reason(): Promise<string | undefined> {
     if (this.draining) return "The server is stopping";
     if (!this.leased) return "This process has lost its lease";
-    const answered = await this.#databaseAnswers();
+    const failure = await this.#failure();
     // Either may have come in the meantime.
-    if (this.draining) return "The server is stopping";
-    return answered ? undefined : "The database does not answer";
+    return this.draining ? "The server is stopping" : failure;
   }
 
-  /** However many ask, the database is asked once in a while. */
-  #databaseAnswers(): Promise<boolean> {
+  /** However many ask, the checks run once in a while. */
+  #failure(): Promise<string | undefined> {
     const now = performance.now();
     if (this.#answer === undefined || now - this.#asked > GOOD_FOR_MS) {
       this.#asked = now;
-      this.#answer = within(this.#ping(), ANSWER_MS);
+      this.#answer = firstFailure(this.#checks);
     }
     return this.#answer;
   }
 }
 
-/** A ping that is late counts as failed; what becomes of it then does not matter any more. */
-async function within(ping: Promise<void>, ms: number): Promise<boolean> {
+async function firstFailure(checks: readonly Check[]): Promise<string | undefined> {
+  const outcomes = await Promise.all(checks.map(within));
+  return outcomes.find((failure) => failure !== undefined);
+}
+
+/** A check that is late has failed; what becomes of it then does not matter any more. */
+async function within({ failure, run }: Check): Promise<string | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, ms, false);
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, ANSWER_MS, failure);
     timer.unref();
   });
-  const answered = ping.then(
-    () => true,
-    () => false,
+  const answered = run().then(
+    () => undefined,
+    (error: unknown) => (error instanceof RuntimeError ? error.message : failure),
   );
   try {
     return await Promise.race([answered, late]);

@@ -9,6 +9,7 @@ import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
 import { currentRun } from "#core/runs/current-run";
 import { engineName } from "./engine.ts";
+import { Watchdog } from "#platform/watchdog";
 import { EXIT } from "./exit-codes.ts";
 import { explainFailure } from "./explain.ts";
 import { watchFaults } from "./faults.ts";
@@ -36,6 +37,8 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   } catch (error) {
     return explainFailure(error, terminal);
   }
+  const graceMs = graceOf(request, config) + AFTER_DRAIN_MS;
+  host.tell({ type: "starting", grace_ms: graceMs });
   host.adopt(config.fileEnvironment);
   const logger = createServerLogger(config, host);
   const faults = watchFaults({
@@ -43,17 +46,34 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
     logger,
     currentRun,
     stop: (reason) => stop.request(reason),
+    exit: host.exit,
+    ending: () => stop.requested,
   });
-  const lifecycle = new Lifecycle({ graceMs: graceOf(request, config) + AFTER_DRAIN_MS, logger });
+  const watchdog = new Watchdog({
+    stallMs: Math.round(config.mainStallSeconds * 1_000),
+    supervised: host.supervision.restart !== undefined,
+  });
+  const lifecycle = new Lifecycle({ graceMs, logger });
   // Before anything is read for good: a file that is saved while the server starts makes it start again.
   const watcher = watch({ request, config, host, logger, stop });
-  const server = new Server({ config, host, logger });
+  const server = new Server({
+    config,
+    host,
+    logger,
+    fail: (error) => {
+      logger.fatal({ err: error }, "the server cannot go on: stopping");
+      stop.request({ kind: "failed", error });
+    },
+  });
   for (const part of server.parts()) lifecycle.add(part);
   try {
     const up = lifecycle.start().then(() => undefined);
     const early = await Promise.race([up, stop.first]);
     if (early === undefined) await announce(server, { request, config, host, logger });
-    return await finish(await stop.first, { lifecycle, server, host, logger, stop });
+    const reason = await stop.first;
+    // What blocks the event loop now would keep the process from stopping, and its timers from noticing.
+    watchdog.limit(Math.min(graceMs, Math.round(config.mainStallSeconds * 1_000)));
+    return await finish(reason, { lifecycle, server, host, logger, stop });
   } catch (error) {
     await lifecycle.stop();
     return explainFailure(error, terminal);
@@ -61,6 +81,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
     watcher?.close();
     faults.close();
     stop.close();
+    await watchdog.close();
   }
 }
 
@@ -116,8 +137,9 @@ async function finish(
   if (reason.kind === "reload") logger.info({ path: reason.path }, "a file has changed: reloading");
   else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
   if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
+  const failed = reason.kind === "fatal" || reason.kind === "failed";
   const stopped =
-    reason.kind === "fatal"
+    failed
       ? lifecycle.stop(FATAL_GRACE_MS + AFTER_DRAIN_MS)
       : reason.kind === "reload"
         ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
@@ -128,7 +150,7 @@ async function finish(
   }, 1_000);
   const clean = await stopped;
   clearTimeout(slow);
-  if (reason.kind === "fatal") return EXIT.failure;
+  if (failed) return EXIT.failure;
   if (reason.kind === "reload" && !stop.signalled) return EXIT.reload;
   if (clean) logger.info({}, "stopped");
   return clean ? EXIT.ok : EXIT.failure;

@@ -10,7 +10,7 @@ import { createEngine, type Engine } from "./engine.ts";
 import { loadGraphs } from "./graphs.ts";
 import type { Host } from "./host.ts";
 import { listen } from "./listen.ts";
-import { Readiness } from "./readiness.ts";
+import { Readiness, storageChecks } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
 import { explained, type OpenedStorage, openStorage } from "./storage.ts";
 
@@ -23,6 +23,8 @@ export interface ServerOptions {
   config: Config;
   host: Host;
   logger: Logger;
+  /** Something is lost without which the server can do nothing. */
+  fail(error: Error): void;
 }
 
 /** The parts of the server in the order of their start, and what is known of them once they have started. */
@@ -30,9 +32,10 @@ export class Server {
   readonly #config: Config;
   readonly #host: Host;
   readonly #logger: Logger;
+  readonly #fail: (error: Error) => void;
   readonly #stopping = new AbortController();
   readonly #hub = new FeedHub();
-  readonly #readiness = new Readiness({ ping: () => this.storage.ping() });
+  readonly #readiness = new Readiness(storageChecks(() => this.storage));
   #storage: OpenedStorage | undefined;
   #graphs: GraphRegistry | undefined;
   #engine: Engine | undefined;
@@ -40,10 +43,11 @@ export class Server {
   /** Why it stops, told to the runs that yield. */
   reason = "shutdown";
 
-  constructor({ config, host, logger }: ServerOptions) {
+  constructor({ config, host, logger, fail }: ServerOptions) {
     this.#config = config;
     this.#host = host;
     this.#logger = logger;
+    this.#fail = fail;
   }
 
   get graphs(): GraphRegistry {
@@ -74,7 +78,7 @@ export class Server {
       {
         name: "storage",
         start: async () => {
-          const opening = openStorage(this.#config, { logger: this.#logger });
+          const opening = openStorage(this.#config, { logger: this.#logger, onLost: this.#fail });
           this.#storage = await withProgress(this.#host.terminal, "Opening the database", opening);
         },
         stop: async () => await this.storage[Symbol.asyncDispose](),

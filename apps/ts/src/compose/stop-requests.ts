@@ -3,6 +3,8 @@ export type StopReason =
   | { kind: "signal"; signal: NodeJS.Signals }
   | { kind: "reload"; path: string }
   | { kind: "orphaned" }
+  /** The server can do nothing any more; none of its runs is to blame. */
+  | { kind: "failed"; error: Error }
   /** `run_id`: in whose code it happened, if that is known. */
   | { kind: "fatal"; error: unknown; run_id?: string | undefined };
 
@@ -25,6 +27,7 @@ export class StopRequests {
   readonly #listeners: [event: string, listener: () => void][] = [];
   readonly #source: SignalSource;
   #signalled = false;
+  #requested = false;
 
   /** @param onForce Called for every signal after the first. */
   constructor(source: SignalSource, onForce: (signal: NodeJS.Signals) => void) {
@@ -44,7 +47,12 @@ export class StopRequests {
   }
 
   request(reason: StopReason): void {
+    this.#requested = true;
     this.#resolve(reason);
+  }
+
+  get requested(): boolean {
+    return this.#requested;
   }
 
   /** Somebody wants the server to end, not just to start afresh. */

@@ -134,6 +134,14 @@ export const SETTINGS = {
     { section: RUNS, description: "How long a stop waits for running runs, in seconds.", default: "180" },
     { min: 0, max: 3600 },
   ),
+  FRACTAL_MAIN_STALL_SECONDS: number(
+    {
+      section: RUNS,
+      description: "How long user code may block the event loop before the process ends itself, in seconds.",
+      default: "300",
+    },
+    { min: 5, max: 86_400 },
+  ),
   FRACTAL_MAX_ATTEMPTS: integer(
     { section: RUNS, description: "How often a run is tried when the server crashes under it.", default: "3" },
     { min: 1, max: 100 },
@@ -235,14 +243,6 @@ export const SETTINGS = {
       default: "15",
     },
     { min: 3, max: 300 },
-  ),
-  FRACTAL_MAIN_STALL_SECONDS: number(
-    {
-      section: DATABASE,
-      description: "How long user code may block a process before it is given up, in seconds; with PostgreSQL only.",
-      default: "300",
-    },
-    { min: 5, max: 86_400 },
   ),
   BUILD_COMMIT: text({ section: BUILD, description: "Commit shown by /info.", default: "dev" }),
   BUILD_DATE: text({ section: BUILD, description: "Build date shown by /info." }),

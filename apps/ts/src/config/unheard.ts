@@ -13,7 +13,6 @@ const FOR_A_DATABASE = [
   "DATABASE_POOL_TIMEOUT",
   "DATABASE_PREPARE",
   "FRACTAL_LEASE_SECONDS",
-  "FRACTAL_MAIN_STALL_SECONDS",
 ] as const satisfies readonly SettingName[];
 
 /** Sentences about variables that are set and change nothing: mistyped ones, and settings of a database that is not there. */

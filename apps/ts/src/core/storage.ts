@@ -29,6 +29,11 @@ export interface Storage extends AsyncDisposable {
   totals(): Promise<StorageTotals>;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
+  /**
+   * Rejects with RuntimeError unavailable while writes are refused. Known from the writes that were made anyway; only
+   * where the last one failed, or was long ago, a tiny one is made.
+   */
+  writable(): Promise<void>;
 }
 
 /** The storage cannot be used: raised while it opens, with a sentence for the person who started the server. */
@@ -36,7 +41,7 @@ export class StorageError extends Error {
   override readonly name = "StorageError";
   /** What is wrong and what to do about it; no stack, no secret. */
   readonly detail: string;
-  /** Another process has it: not a mistake in the configuration. */
+  /** Another process has it, or the machine cannot serve it at present: not a mistake in the configuration. */
   readonly inUse: boolean;
 
   constructor(detail: string, options?: { cause?: unknown; inUse?: boolean }) {

@@ -63,12 +63,25 @@ async function refuseTaken({ hostname, port }: ServeOptions): Promise<void> {
   await once(probe, "close");
 }
 
+/** Host of the requests that name none: HTTP/1.0 knows no such header, and probes of load balancers still speak it. */
+const NO_HOST = "localhost";
+
 function serveBun(options: ServeOptions): HttpServer {
+  /** Requests of Bun behind those that were made whole. */
+  const originals = new WeakMap<Request, Request>();
   const server = Bun.serve({
     hostname: options.hostname,
     port: options.port,
     reusePort: options.share !== undefined,
-    fetch: options.fetch,
+    fetch: (request) => {
+      // Without a host that fits into an address, Bun gives the path alone.
+      if (!request.url.startsWith("/")) return options.fetch(request);
+      if (request.headers.get("host")) return new Response('{"detail":"Invalid Host header"}', BAD_REQUEST);
+      const { method, headers, body, signal } = request;
+      const whole = new Request(`http://${NO_HOST}${request.url}`, { method, headers, body, signal });
+      originals.set(whole, request);
+      return options.fetch(whole);
+    },
     idleTimeout: IDLE_SECONDS,
     // Bun would answer larger bodies by itself, without our error text; the app refuses them by their declared length.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -89,11 +102,12 @@ function serveBun(options: ServeOptions): HttpServer {
       await Promise.race([drained, aborted(signal)]);
       await server.stop(true);
     },
-    noTimeout: (request) => server.timeout(request, 0),
+    noTimeout: (request) => server.timeout(originals.get(request) ?? request, 0),
   };
 }
 
 const JSON_TYPE = { "content-type": "application/json" };
+const BAD_REQUEST = { status: 400, headers: JSON_TYPE };
 
 async function serveNode(options: ServeOptions): Promise<HttpServer> {
   const { createAdaptorServer } = await import("@hono/node-server");
@@ -102,6 +116,7 @@ async function serveNode(options: ServeOptions): Promise<HttpServer> {
       sending.set(request, outgoing);
       return options.fetch(request);
     },
+    hostname: NO_HOST,
     // The global Request and Response stay Node's own: user graphs see what they expect.
     overrideGlobalObjects: false,
   }) as import("node:http").Server;

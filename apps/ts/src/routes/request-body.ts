@@ -13,17 +13,21 @@ export async function readJson(request: Request, limit: number): Promise<unknown
 
 async function readText(request: Request, limit: number): Promise<string> {
   // A declared length was checked by the middleware, and the HTTP parser holds the client to it.
-  if (request.headers.has("content-length")) {
-    return request.text().catch((cause: unknown) => {
-      throw new RuntimeError("bad_request", "The request body could not be read", { cause });
-    });
-  }
-  if (request.body === null) return "";
+  const reading = request.headers.has("content-length") ? request.text() : readChunks(request, limit);
+  return reading.catch((cause: unknown) => {
+    if (cause instanceof RuntimeError) throw cause;
+    // The client broke its upload off: nothing is wrong here, and nobody reads the answer.
+    throw new RuntimeError("bad_request", "The request body could not be read", { cause });
+  });
+}
+
+async function readChunks({ body }: Request, limit: number): Promise<string> {
+  if (body === null) return "";
   const decoder = new TextDecoder();
   let size = 0;
   let text = "";
   // Leaving the loop by an error cancels the stream.
-  for await (const chunk of request.body) {
+  for await (const chunk of body) {
     size += chunk.byteLength;
     if (size > limit) throw bodyTooLarge(limit);
     text += decoder.decode(chunk, { stream: true });

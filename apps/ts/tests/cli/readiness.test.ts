@@ -1,14 +1,15 @@
 import { describe, expect, it } from "bun:test";
 import { createLogger } from "@fractal-agents/infra/logger";
+import { RuntimeError } from "#core/errors";
 import { onError } from "#routes/http";
 import { Router } from "#routes/router";
 import { type SystemDeps, systemRoutes } from "#routes/system";
-import { Readiness } from "../../src/compose/readiness.ts";
+import { Readiness, storageChecks } from "../../src/compose/readiness.ts";
 
 /** The probes over a database that answers as `ping` says. */
-function probes(ping: () => Promise<void>) {
+function probes(ping: () => Promise<void>, writable = async () => undefined as void) {
   const logged: string[] = [];
-  const readiness = new Readiness({ ping });
+  const readiness = new Readiness(storageChecks(() => ({ ping, writable })));
   const app = new Router({ strict: false });
   app.onError(onError(createLogger({ level: "trace", json: true, write: (line) => logged.push(line) })));
   app.include(
@@ -43,6 +44,20 @@ describe("the probes", () => {
     expect(await silent.get("/ready")).toEqual(not("The database does not answer"));
     // Load balancers ask for ever: a line each would bury the log.
     expect([...failing.logged, ...silent.logged]).toEqual([]);
+  });
+
+  it("say why writes are refused, and that they are not answered", async () => {
+    const refused = new RuntimeError("unavailable", "The disk that holds the data directory is full");
+    const full = probes(
+      async () => undefined,
+      () => Promise.reject(refused),
+    );
+    expect(await full.get("/ready")).toEqual(not("The disk that holds the data directory is full"));
+    const silent = probes(
+      async () => undefined,
+      () => new Promise(() => undefined),
+    );
+    expect(await silent.get("/ready")).toEqual(not("The database does not take writes"));
   });
 
   it("take requests away while the server stops, and while it has no lease", async () => {

@@ -10,6 +10,12 @@ const released = new Promise<void>((resolve) => {
 async function answer(request: Request): Promise<Response> {
   const path = new URL(request.url).pathname;
   if (path === "/pid") return new Response(String(process.pid), { headers: { connection: "close" } });
+  if (path === "/path") {
+    const body = await request.text();
+    // Not before the next turn of the event loop, as an answer that waits for a database.
+    await new Promise((resolve) => setImmediate(resolve));
+    return new Response(`${request.method} ${request.url} ${body}`);
+  }
   if (path === "/throw") throw new Error("secret text");
   if (path !== "/stream") return new Response(`ok ${(await request.text()).length}`);
   server.noTimeout(request);

@@ -44,13 +44,17 @@ describe("watchFaults", () => {
     const source = new EventEmitter();
     const lines: string[] = [];
     const reasons: StopReason[] = [];
+    const exits: number[] = [];
+    const ending = { yes: false };
     const faults = watchFaults({
       source,
       logger: createLogger({ level: "info", json: true, write: (line) => lines.push(line) }),
       currentRun: () => ({ run_id: "r1" }),
       stop: (reason) => reasons.push(reason),
+      exit: (code) => exits.push(code),
+      ending: () => ending.yes,
     });
-    return { source, lines, reasons, faults };
+    return { source, lines, reasons, exits, ending, faults };
   }
 
   it("logs and counts a rejection that nobody awaits, with its run, and goes on", () => {
@@ -70,6 +74,20 @@ describe("watchFaults", () => {
     expect(lines[0]).toContain("broken");
     faults.close();
     expect(source.eventNames()).toEqual([]);
+  });
+
+  it("makes a failure of an exit with code 0 that nobody asked for, and names the run", () => {
+    const { source, lines, exits, ending } = setUp();
+    source.emit("exit", 0);
+    source.emit("exit", 3);
+    expect(exits).toEqual([1]);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { level: "fatal", code: 0, run_id: "r1" },
+      { level: "fatal", code: 3, run_id: "r1" },
+    ]);
+    ending.yes = true;
+    source.emit("exit", 0);
+    expect([exits.length, lines.length]).toEqual([1, 2]);
   });
 });
 

@@ -351,9 +351,9 @@ describe("warnings", () => {
   });
 
   it("tell of settings that only PostgreSQL heeds, where there is none", async () => {
-    const settings = { FRACTAL_MAIN_STALL_SECONDS: "5", FRACTAL_LEASE_SECONDS: "20", DATABASE_PREPARE: "false" };
+    const settings = { FRACTAL_LEASE_SECONDS: "20", DATABASE_PREPARE: "false" };
     expect((await load(settings)).warnings).toEqual(
-      ["DATABASE_PREPARE", "FRACTAL_LEASE_SECONDS", "FRACTAL_MAIN_STALL_SECONDS"].map(
+      ["DATABASE_PREPARE", "FRACTAL_LEASE_SECONDS"].map(
         (name) => `${name} has no effect without PostgreSQL: set DATABASE_URI, or unset it`,
       ),
     );

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, setDefaultTimeout } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fractal, stopAll } from "../cli/fractal.ts";
 import { CrashServer, eventually } from "./server.ts";
 
 setDefaultTimeout(60_000);
@@ -19,7 +20,8 @@ beforeEach(() => {
   if (!mount(dir)) throw new Error("could not mount a tmpfs");
 });
 
-afterEach(() => {
+afterEach(async () => {
+  await stopAll();
   spawnSync("umount", ["--lazy", dir]);
   rmSync(dir, { recursive: true, force: true });
 });
@@ -65,6 +67,11 @@ describe.skipIf(!canMount)("a disk that becomes full while runs are under way (n
     );
     expect(refused.status).toBe(503);
     expect((await refused.json()).detail).toContain("full");
+    const ready = await eventually(
+      () => fetch(`${server.url}/ready`),
+      ({ status }) => status === 503,
+    );
+    expect((await ready.json()).detail).toContain("full");
     // What is there can still be read, also past the time of the delayed run, which cannot be marked as due.
     const due = Date.parse(delayed.created_at) + 1_500;
     await eventually(
@@ -78,6 +85,10 @@ describe.skipIf(!canMount)("a disk that becomes full while runs are under way (n
     );
 
     makeRoom();
+    await eventually(
+      () => fetch(`${server.url}/ready`),
+      ({ status }) => status === 200,
+    );
     const run = (await server.json(`/threads/${running}/runs`))[0];
     const values = await server.json(`/threads/${running}/runs/${run.run_id}/join`);
     expect(values.log).toEqual(Array.from({ length: 40 }, (_, i) => `step-${i + 1}`));
@@ -89,5 +100,23 @@ describe.skipIf(!canMount)("a disk that becomes full while runs are under way (n
     const next = await server.json(`/threads/${other}/runs/wait`, { ...counting, input: { steps: 2 } });
     expect(next.log).toEqual(["step-1", "step-2"]);
     expect(await server.stop()).toBe(0);
+  });
+
+  it("keeps a server that dies meanwhile from starting, which the supervisor tries again until there is room", async () => {
+    const data = join(dir, "data");
+    const server = fractal(["start", "-p", "0"], { cwd: dir, env: { FRACTAL_DATA_DIR: data } });
+    const url = await server.url();
+    const makeRoom = fill();
+    process.kill(Number(readFileSync(join(data, "lock.pid"), "utf8")), "SIGKILL");
+    expect(await server.err.until(/cannot be started/)).toContain("(exit code 69); starting it again");
+    expect(server.err.seen()).toContain("is full. Make room");
+    makeRoom();
+    expect(await server.url()).toBe(url);
+    await eventually(
+      () => fetch(`${url}/ready`),
+      ({ status }) => status === 200,
+    );
+    server.child.kill("SIGTERM");
+    expect(await server.exit).toEqual([0, null]);
   });
 });

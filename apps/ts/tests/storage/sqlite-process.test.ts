@@ -59,6 +59,38 @@ describe("opening the embedded storage", () => {
     await storage.ping();
   });
 
+  it("refuses a second process that finds the lock file removed, and the first takes it again", async () => {
+    const { child, lines } = start("hold.ts");
+    expect((await lines.next()).value).toBe("open");
+    rmSync(join(dataDir, "lock.db"));
+    expect((await refusal()).detail).toContain(`pid ${child.pid}`);
+    expect((await refusal()).detail).toContain(`pid ${child.pid}`);
+  });
+
+  it("opens beside a tool that only looks at the database, also after a crash", async () => {
+    await (await openSqliteStorage({ dataDir }))[Symbol.asyncDispose]();
+    writeFileSync(join(dataDir, "lock.pid"), "1\n");
+    const tool = await openSqlite(join(dataDir, "fractal.db"));
+    tool.prepare("select count(*) from sqlite_schema").get();
+    await using storage = await openSqliteStorage({ dataDir });
+    expect((await storage.runs.create(ANONYMOUS, newRun(crypto.randomUUID()))).kind).toBe("created");
+    tool.close();
+  }, 20_000);
+
+  it("is over when another process has taken the lock whose file was removed", async () => {
+    const { promise: lost, resolve } = Promise.withResolvers<StorageError>();
+    await using storage = await openSqliteStorage({ dataDir, onLost: resolve });
+    rmSync(join(dataDir, "lock.db"));
+    const other = await openSqlite(join(dataDir, "lock.db"));
+    other.exec("begin exclusive");
+    expect((await lost).detail).toContain("Another process has taken the data directory");
+    const refused = { code: "unavailable", message: "Another process has taken the data directory" };
+    await expect(storage.runs.create(ANONYMOUS, newRun(crypto.randomUUID()))).rejects.toMatchObject(refused);
+    await expect(storage.ping()).rejects.toMatchObject(refused);
+    await expect(storage.writable()).rejects.toMatchObject(refused);
+    other.close();
+  }, 20_000);
+
   it("refuses a second opening in the same process, and the first goes on", async () => {
     await using storage = await openSqliteStorage({ dataDir });
     expect((await refusal()).detail).toContain(`pid ${process.pid}`);

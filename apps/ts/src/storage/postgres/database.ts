@@ -30,6 +30,8 @@ export interface DatabaseOptions {
   /** Whether connections bring settings of their own; off for poolers that refuse them. */
   settings?: boolean;
   patience?: Patience;
+  /** Sees every error of a statement that is not sent again. */
+  onError?: ((error: unknown) => void) | undefined;
 }
 
 /** How often a statement that met a deadlock, a serialisation failure or a lost connection is sent again. */
@@ -73,6 +75,7 @@ export class Database implements AsyncDisposable {
   readonly #names = new Map<string, string>();
   readonly #limits: PoolLimits;
   readonly #patience: Patience;
+  readonly #onError: (error: unknown) => void;
   /** An answer was waited for in vain, and there was none since. */
   #silent = false;
 
@@ -80,6 +83,7 @@ export class Database implements AsyncDisposable {
     this.#prepare = options.prepare;
     this.#limits = options.pool;
     this.#patience = options.patience ?? PATIENCE;
+    this.#onError = options.onError ?? ignore;
     this.#pool = new Pool({
       ...connectionOptions(options.url, options.settings),
       min: options.pool.min,
@@ -113,7 +117,7 @@ export class Database implements AsyncDisposable {
       } catch (error) {
         const repeatable = isRepeatable(error) && !(how.impatient === true && isLockTimeout(error));
         const again = repeatable || (how.once !== true && isConnectionFailure(error) && !this.#silent);
-        if (!again || !this.#mayRepeat(attempt, began)) throw translate(error);
+        if (!again || !this.#mayRepeat(attempt, began)) throw this.#told(error);
         await delay(2 ** attempt * 5 * (0.5 + Math.random()));
       }
     }
@@ -130,10 +134,15 @@ export class Database implements AsyncDisposable {
       try {
         return await this.#together(work, began);
       } catch (error) {
-        if (!isRepeatable(error) || !this.#mayRepeat(attempt, began)) throw translate(error);
+        if (!isRepeatable(error) || !this.#mayRepeat(attempt, began)) throw this.#told(error);
         await delay(2 ** attempt * 5 * (0.5 + Math.random()));
       }
     }
+  }
+
+  #told(error: unknown): unknown {
+    this.#onError(error);
+    return translate(error);
   }
 
   #mayRepeat(attempt: number, began: number): boolean {

@@ -2,7 +2,6 @@
  * The thread that beats for a worker (see keeper.ts). Apart from the event loop of the server, so that user code which
  * blocks it does not cost the lease; with a connection of its own, so that a busy pool does not either.
  */
-import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { Client } from "pg";
@@ -16,20 +15,11 @@ const data = workerData as KeeperData;
 const port = parentPort as NonNullable<typeof parentPort>;
 const say = (message: FromKeeper) => port.postMessage(message);
 
-const pulse = new Int32Array(data.pulse);
 const everyMs = data.ttlMs / 5;
-const LOOK_MS = 250;
-/** One look can be late because this thread was kept waiting; more than that is not held against the main thread. */
-const MOST_PER_LOOK_MS = 2 * LOOK_MS;
-const STDERR = 2;
 /** Monotonic time until which the lease is certain: from when the last good beat was sent. */
 let goodUntil = 0;
 let client: Client | undefined;
 let ending = false;
-let lastPulse = Atomics.load(pulse, 0);
-let lookedAt = performance.now();
-/** How long this thread has seen the main thread stand still. */
-let stillMs = 0;
 
 port.on("message", () => {
   ending = true;
@@ -61,39 +51,6 @@ async function hangUp(): Promise<void> {
   client = undefined;
   // A socket that does not answer must not hold up the next attempt.
   if (old !== undefined) await Promise.race([old.end().catch(() => undefined), delay(500)]);
-}
-
-/**
- * Ends the process when the main thread has not come round for so long that nobody should count on it. Time in which
- * this thread stood still as well is not counted: then the process was frozen, or the machine, and not blocked.
- */
-function checkPulse(): void {
-  const now = performance.now();
-  const passedMs = now - lookedAt;
-  lookedAt = now;
-  const seen = Atomics.load(pulse, 0);
-  if (seen !== lastPulse) {
-    lastPulse = seen;
-    stillMs = 0;
-    return;
-  }
-  stillMs += Math.min(passedMs, MOST_PER_LOOK_MS);
-  if (stillMs > data.stallMs) giveUp();
-}
-
-/** Not through process.stderr: in a thread that only hands the text to the main thread, which does not come round. */
-function giveUp(): void {
-  const seconds = (ms: number) => Math.round(ms / 100) / 10;
-  try {
-    writeSync(
-      STDERR,
-      `Process ${process.pid} ends itself: its event loop has been blocked for ${seconds(stillMs)} s, longer than ` +
-        `FRACTAL_MAIN_STALL_SECONDS (${seconds(data.stallMs)}) allows. Its runs go on in another process. ` +
-        "Code of a graph that computes for long must await in between or use a thread; or raise the setting.\n",
-    );
-  } finally {
-    process.kill(process.pid, "SIGKILL");
-  }
 }
 
 async function register(): Promise<boolean> {
@@ -139,7 +96,5 @@ async function main(): Promise<void> {
   await hangUp();
 }
 
-const looks = setInterval(checkPulse, LOOK_MS);
 await main();
-clearInterval(looks);
 port.close();

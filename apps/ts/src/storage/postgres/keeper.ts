@@ -7,10 +7,6 @@ export interface KeeperData {
   settings: boolean;
   worker: WorkerInfo;
   ttlMs: number;
-  /** How long the main thread may stand still before the process is given up. */
-  stallMs: number;
-  /** The main thread counts here. */
-  pulse: SharedArrayBuffer;
 }
 
 export type FromKeeper =
@@ -25,13 +21,11 @@ export interface KeeperOptions {
   /** Whether the connection brings settings of its own (DatabaseOptions). */
   settings: boolean;
   ttlMs: number;
-  stallMs: number;
   logger: Pick<Logger, "warn" | "info">;
 }
 
 /** In the package this module is part of a chunk, and the thread is a file of its own beside the chunks' folder. */
 const THREAD = import.meta.url.endsWith(".ts") ? "./keeper-thread.ts" : "../keeper-thread.js";
-const PULSE_MS = 500;
 /** How long the end of a lease may take; after that it runs out by itself. */
 const END_MS = 2_000;
 
@@ -49,19 +43,15 @@ class KeptLease implements Lease {
   readonly #on: Listener;
   readonly #thread: Thread;
   readonly #gone: Promise<void>;
-  readonly #pulse: ReturnType<typeof setInterval>;
   #over = false;
   #troubled = false;
 
   constructor(options: KeeperOptions, worker: WorkerInfo, on: Listener) {
     this.#options = options;
     this.#on = on;
-    const pulse = new SharedArrayBuffer(4);
-    const data: KeeperData = { ...pick(options), worker, pulse };
+    const { url, settings, ttlMs } = options;
+    const data: KeeperData = { url, settings, ttlMs, worker };
     this.#thread = new Thread(new URL(THREAD, import.meta.url), { workerData: data });
-    const counter = new Int32Array(pulse);
-    this.#pulse = setInterval(() => Atomics.add(counter, 0, 1), PULSE_MS);
-    this.#pulse.unref?.();
     this.#gone = new Promise((done) => this.#thread.once("exit", () => done()));
     const { promise, resolve, reject } = Promise.withResolvers<Lease>();
     this.begun = promise;
@@ -84,7 +74,6 @@ class KeptLease implements Lease {
 
   async end(): Promise<void> {
     this.#over = true;
-    clearInterval(this.#pulse);
     this.#thread.postMessage("end");
     await Promise.race([this.#gone, timeout(END_MS)]);
     await this.#thread.terminate();
@@ -106,7 +95,6 @@ class KeptLease implements Lease {
   #lose(): void {
     if (this.#over) return;
     this.#over = true;
-    clearInterval(this.#pulse);
     this.#on.lost();
   }
 }
@@ -114,10 +102,6 @@ class KeptLease implements Lease {
 /** With the code of the database, which says what to do about it: an error loses it on its way between threads. */
 function notTaken({ message, code }: { message: string; code: string | undefined }): Error {
   return Object.assign(new Error(`The lease could not be taken: ${message}`), code !== undefined && { code });
-}
-
-function pick({ url, settings, ttlMs, stallMs }: KeeperOptions) {
-  return { url, settings, ttlMs, stallMs };
 }
 
 function timeout(ms: number): Promise<void> {

@@ -16,12 +16,11 @@ import { postgresThreads } from "./threads.ts";
 import { withTls } from "./tls.ts";
 import { postgresTotals } from "./totals.ts";
 import { postgresWorkers } from "./workers.ts";
+import { WriteCheck } from "./writable.ts";
 
 export interface PostgresOptions extends DatabaseOptions {
   /** How long the others wait for a beat of this process. */
   leaseMs?: number;
-  /** How long the event loop may be blocked before the process is given up. */
-  stallMs?: number;
   logger?: Pick<Logger, "warn" | "info" | "error">;
 }
 
@@ -37,9 +36,11 @@ const SILENT = { warn: () => undefined, info: () => undefined, error: () => unde
  * Rejects with StorageError, or the driver's error where it says enough (opening-failures.ts explains those).
  */
 export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
-  const { leaseMs = 15_000, stallMs = 300_000, logger = SILENT } = options;
+  const { leaseMs = 15_000, logger = SILENT } = options;
   const url = withTls(options.url);
-  const { database, version, settings } = await connect({ ...options, url }, logger);
+  const writes = new WriteCheck();
+  const onError = (error: unknown) => writes.note(error);
+  const { database, version, settings } = await connect({ ...options, url, onError }, logger);
   try {
     const signals = new PostgresSignals({ url, settings, database, logger });
     await signals.open();
@@ -55,7 +56,7 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
       store: postgresStore(database),
       retention: postgresRetention(database),
       workers: postgresWorkers(database),
-      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, stallMs, logger }),
+      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, logger }),
       signals,
       get connections() {
         return database.connections;
@@ -64,6 +65,7 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
       ping: async () => {
         await database.rows("select 1");
       },
+      writable: () => writes.prove(database),
       [Symbol.asyncDispose]: async () => {
         await signals[Symbol.asyncDispose]();
         await database[Symbol.asyncDispose]();

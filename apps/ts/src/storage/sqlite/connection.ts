@@ -1,4 +1,5 @@
 import { RuntimeError } from "#core/errors";
+import { WriteHealth } from "../common/write-health.ts";
 import { SQLITE, type SqliteDatabase, type SqliteStatement, sqliteErrorCode } from "#platform/sqlite";
 
 /** The transaction that the writes of one turn of the event loop share, and when it is durable. */
@@ -22,6 +23,10 @@ export class Connection {
   /** Time of the write under way. */
   #began: number | undefined;
   #turn: Turn | undefined;
+  /** Why nothing is read or written at present. */
+  #refusal: RuntimeError | undefined;
+  /** What the writes so far say about the next. */
+  readonly health: WriteHealth = new WriteHealth();
 
   constructor(db: SqliteDatabase, clock: () => number) {
     this.#db = db;
@@ -40,6 +45,29 @@ export class Connection {
     return this.#db.prepare(text);
   }
 
+  /** Everything is refused with this from now on, what has not committed included; undefined: nothing any more. */
+  refuse(reason: RuntimeError | undefined): void {
+    this.#refusal = reason;
+    if (reason === undefined) return;
+    this.health.failed();
+    if (this.#turn !== undefined) this.#abandon(this.#turn, reason);
+  }
+
+  /** Leaves WAL mode, which moves everything into the database file, and enters it again with new files beside it. */
+  beginWal(): void {
+    const before = this.#db.prepare("pragma busy_timeout").get<{ timeout: number }>()?.timeout ?? 0;
+    // Somebody else who has the database open keeps it in WAL mode, perhaps for long.
+    this.#db.exec("pragma busy_timeout = 0");
+    try {
+      this.#db.exec("pragma wal_checkpoint(truncate)");
+      this.#db.exec("pragma journal_mode = delete");
+      this.#db.exec("pragma journal_mode = wal");
+      this.#db.prepare("select count(*) from sqlite_schema").get();
+    } finally {
+      this.#db.exec(`pragma busy_timeout = ${before}`);
+    }
+  }
+
   /** All or nothing; settles when it is durable. Rejects with the transaction's own error when that failed. */
   async write<T>(work: () => T): Promise<T> {
     const turn = this.#turn ?? this.#open();
@@ -51,11 +79,12 @@ export class Connection {
   /** For the few callers that cannot wait: durable with the turn's transaction when one is open, else on return. */
   writeNow<T>(work: () => T): T {
     if (this.#turn !== undefined) return this.#perform(this.#turn, work);
+    if (this.#refusal !== undefined) throw this.#refusal;
     this.#began = this.#clock();
     try {
       return this.#db.transaction(work);
     } catch (error) {
-      throw translate(error);
+      throw this.#noted(error);
     } finally {
       this.#began = undefined;
     }
@@ -68,6 +97,7 @@ export class Connection {
 
   /** Answers when everything that it has seen is durable. */
   read<T>(work: () => T): T | Promise<T> {
+    if (this.#refusal !== undefined) throw this.#refusal;
     const turn = this.#turn;
     const result = translated(work);
     if (turn === undefined) return result;
@@ -79,10 +109,11 @@ export class Connection {
   }
 
   #open(): Turn {
+    if (this.#refusal !== undefined) throw this.#refusal;
     try {
       this.#db.begin();
     } catch (error) {
-      throw translate(error);
+      throw this.#noted(error);
     }
     const { promise: committed, resolve, reject } = Promise.withResolvers<void>();
     // Every write of the turn awaits it; a turn whose writes all failed has nobody to tell.
@@ -98,7 +129,7 @@ export class Connection {
     try {
       return turn.writes++ === 0 ? work() : this.#db.savepoint(work);
     } catch (error) {
-      const reason = translate(error);
+      const reason = this.#noted(error);
       // SQLite gives the whole transaction up on some errors (full disk), and then nothing of the turn is left.
       if (turn.writes === 1 || !this.#db.inTransaction()) this.#abandon(turn, reason);
       throw reason;
@@ -112,9 +143,10 @@ export class Connection {
     try {
       this.#db.commit();
       this.#turn = undefined;
+      this.health.worked();
       turn.resolve();
     } catch (error) {
-      this.#abandon(turn, translate(error));
+      this.#abandon(turn, this.#noted(error));
     }
   }
 
@@ -122,6 +154,12 @@ export class Connection {
     this.#turn = undefined;
     this.#db.rollback();
     turn.reject(reason);
+  }
+
+  /** As the caller is told. A machine that refuses a write is remembered until the next one works. */
+  #noted(error: unknown): unknown {
+    if (isMachineFailure(error)) this.health.failed();
+    return translate(error);
   }
 
   exec(text: string): void {

@@ -1,12 +1,14 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import type { Logger } from "@fractal-agents/infra/logger";
 import { NO_SIGNALS } from "#core/signals";
-import type { Storage } from "#core/storage";
+import type { Storage, StorageError } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
 import { Connection } from "./connection.ts";
 import { sqliteEvents } from "./events.ts";
+import { FileWatch } from "./file-watch.ts";
 import { freeWriters } from "./lane-state.ts";
 import { sqliteLanes } from "./lanes.ts";
 import { type DirectoryLock, lockDirectory } from "./lock.ts";
@@ -18,6 +20,7 @@ import { sqliteStore } from "./store.ts";
 import { sqliteThreads } from "./threads.ts";
 import { sqliteTotals } from "./totals.ts";
 import { LiveWorkers, sqliteKeeper, sqliteWorkers } from "./workers.ts";
+import { provenWritable } from "./writable.ts";
 
 export interface SqliteOptions {
   /** Created when missing; holds fractal.db with its WAL, and the lock. */
@@ -26,7 +29,12 @@ export interface SqliteOptions {
   synchronous?: "NORMAL" | "FULL";
   /** Unix ms; the process's clock unless a test wants to wind it. */
   clock?: () => number;
+  logger?: Pick<Logger, "warn" | "info" | "error">;
+  /** Another process has taken the data directory: nothing works any more, and this one should end. */
+  onLost?: (error: StorageError) => void;
 }
+
+const SILENT = { warn: () => undefined, info: () => undefined, error: () => undefined };
 
 /**
  * Opens the embedded storage. Throws StorageError, with a text for the person at the terminal, when the directory is in
@@ -38,7 +46,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   let db: SqliteDatabase | undefined;
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-    lock = await lockDirectory(options.dataDir);
+    lock = await lockDirectory(options.dataDir, path);
     db = await openSqlite(path);
     refuseNewer(db, path);
     configure(db, options.synchronous ?? "NORMAL");
@@ -48,7 +56,9 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     const connection = new Connection(db, options.clock ?? Date.now);
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
     connection.writeNow(() => freeWriters(connection, connection.now()));
-    return storageOver(connection, { path, lock });
+    const { logger = SILENT, onLost = () => undefined } = options;
+    const watch = new FileWatch({ path, connection, lock, logger, onLost });
+    return storageOver(connection, { path, lock, watch });
   } catch (error) {
     db?.close();
     lock?.release(lock.unclean);
@@ -69,7 +79,7 @@ function configure(db: SqliteDatabase, synchronous: "NORMAL" | "FULL"): void {
   db.exec("pragma wal_autocheckpoint = 4000");
 }
 
-function storageOver(connection: Connection, held: { path: string; lock: DirectoryLock }): Storage {
+function storageOver(connection: Connection, held: { path: string; lock: DirectoryLock; watch: FileWatch }): Storage {
   let open = true;
   const workers = new LiveWorkers();
   return {
@@ -90,10 +100,13 @@ function storageOver(connection: Connection, held: { path: string; lock: Directo
     ping: async () => {
       await connection.read(() => connection.sql("select 1 as alive").get());
     },
+    writable: () => provenWritable(connection, dirname(held.path)),
     [Symbol.asyncDispose]: async () => {
       if (!open) return;
       open = false;
+      await held.watch.stop();
       connection.close();
+      held.watch.close();
       held.lock.release();
     },
   };

@@ -20,7 +20,7 @@ export function explainOpening(error: unknown, path: string): unknown {
   const code = (error as { code?: unknown }).code;
   switch (sqliteErrorCode(error)) {
     case SQLITE.full:
-      return new StorageError(`The disk that holds ${path} is full. Make room and start again.`, { cause: error });
+      return passing(`The disk that holds ${path} is full. Make room and start again.`, error);
     case SQLITE.readonly:
     case SQLITE.cantopen:
       return new StorageError(
@@ -28,20 +28,28 @@ export function explainOpening(error: unknown, path: string): unknown {
         { cause: error },
       );
     case SQLITE.ioerr:
-      return new StorageError(`The disk that holds ${path} does not answer reads and writes.`, { cause: error });
+      return passing(`The disk that holds ${path} does not answer reads and writes.`, error);
     case SQLITE.busy:
-      return new StorageError(`Another program keeps ${path} locked. Close it and start again.`, { cause: error });
+      return passing(`Another program keeps ${path} locked. Close it and start again.`, error);
     case SQLITE.corrupt:
     case SQLITE.notADatabase:
       return damaged(path, error instanceof Error ? error.message : String(error), error);
     default:
   }
+  if (code === "ENOSPC" || code === "EDQUOT" || code === "EIO") {
+    return passing(`The data directory of ${path} cannot be used: ${(error as Error).message}`, error);
+  }
   if (
     typeof code === "string" &&
-    ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOSPC", "ENOENT"].includes(code)
+    ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOENT"].includes(code)
   ) {
     const reason = error instanceof Error ? error.message : code;
     return new StorageError(`The data directory of ${path} cannot be used: ${reason}`, { cause: error });
   }
   return error;
+}
+
+/** A state of the machine, not a mistake in the configuration: the same start works when it is over. */
+function passing(detail: string, cause: unknown): StorageError {
+  return new StorageError(detail, { cause, inUse: true });
 }

@@ -1,0 +1,3 @@
+import { blockedSuite } from "./blocked-suite.ts";
+
+blockedSuite("Bun", {});

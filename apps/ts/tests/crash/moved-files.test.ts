@@ -1,0 +1,3 @@
+import { movedFilesSuite } from "./moved-files-suite.ts";
+
+movedFilesSuite("Bun", {});
