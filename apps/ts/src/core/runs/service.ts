@@ -14,7 +14,7 @@ import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import { RunReader, StreamSuspended } from "./read.ts";
-import { mustRepeat } from "./replay.ts";
+import { batchDigest, keyInBatch, mustRepeat } from "./replay.ts";
 import type { CreateOutcome, NewRun, RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
 
@@ -39,6 +39,8 @@ export interface CreateCall {
   attached: boolean;
   /** Whether it is one of many that were asked for at once. */
   bulk?: boolean | undefined;
+  /** Digest of the batch, where that has an idempotency key. */
+  batch?: string | undefined;
   requestId: string;
   idempotencyKey?: string | undefined;
 }
@@ -75,6 +77,7 @@ export class RunService {
       hiddenThreadId: newId(),
       streamed: call.streamed,
       idempotencyKey: call.idempotencyKey ?? null,
+      batch: call.batch,
       requestId: call.requestId,
       maxAttempts,
     };
@@ -133,18 +136,29 @@ export class RunService {
     if (!this.#deps.worker.cancel(runId, action)) this.#deps.env.hints.cancel(runId, action);
   }
 
-  /** In order. All or none, as far as the requests themselves can be at fault. */
-  async createBatch(scope: AuthScope, requests: readonly RunCreate[], requestId: string): Promise<RunRecord[]> {
+  /**
+   * In order. All or none, as far as the requests themselves can be at fault. With an idempotency key every run has a key
+   * of its own, so a repeat makes what a crash has left out and gives what is there.
+   */
+  async createBatch(
+    scope: AuthScope,
+    requests: readonly RunCreate[],
+    { requestId, idempotencyKey: key }: Pick<CreateCall, "requestId" | "idempotencyKey">,
+  ): Promise<RunRecord[]> {
     const { env, assistants, maxAttempts } = this.#deps;
+    const trials: NewRun[] = [];
     for (const request of requests) {
       const assistant = await assistants.resolve(scope, request.assistant_id);
       const trial = { runId: "", threadId: undefined, hiddenThreadId: "", streamed: false, idempotencyKey: null };
-      newRun(request, { ...trial, requestId, maxAttempts }, { assistant, thread: undefined, graphs: env.graphs });
+      const options = { ...trial, requestId, maxAttempts };
+      trials.push(newRun(request, options, { assistant, thread: undefined, graphs: env.graphs }));
     }
+    const batch = key === undefined ? undefined : batchDigest(trials);
     const runs: RunRecord[] = [];
-    for (const request of requests) {
-      const { run } = await this.create(scope, request, { streamed: false, attached: false, bulk: true, requestId });
-      runs.push(run);
+    for (const [index, request] of requests.entries()) {
+      const idempotencyKey = key === undefined ? undefined : keyInBatch(key, index);
+      const call = { streamed: false, attached: false, bulk: true, batch, requestId, idempotencyKey };
+      runs.push((await this.create(scope, request, call)).run);
     }
     return runs;
   }
