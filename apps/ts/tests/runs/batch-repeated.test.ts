@@ -57,6 +57,7 @@ describe("a batch of runs that is sent again with its Idempotency-Key", () => {
     const replies = await Promise.all(Array.from({ length: 4 }, () => send("batch-2", three)));
     expect(new Set(replies.map((reply) => ids(reply).join())).size).toBe(1);
     expect(new Set(ids(replies[0] as (typeof replies)[0])).size).toBe(3);
+    await settled(replies[0]?.body);
   });
 
   it("gets the runs that an outage left out, and each run once", async () => {

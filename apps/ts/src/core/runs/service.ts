@@ -10,6 +10,7 @@ import { closeFeeds } from "./close-feeds.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
+import { GOING } from "./deletions.ts";
 import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
@@ -185,6 +186,7 @@ export class RunService {
     if (run.status === "pending" || run.status === "running") {
       throw new RuntimeError("conflict", `Run ${runId} is ${run.status}; cancel it first`);
     }
+    this.#deps.env.deletions.add(run.run_id);
     await this.#runs.remove(scope, runId);
   }
 
@@ -235,6 +237,8 @@ export class RunService {
       const now = await this.#runs.find(scope, run.run_id);
       if (now !== undefined) await this.reader.result(scope, { run: now }, new AbortController().signal);
     } catch (error) {
+      // A run that was deleted meanwhile is over too.
+      if ((await this.#runs.find(scope, run.run_id)) === undefined) return;
       if (!(error instanceof StreamSuspended)) throw error;
       throw new RuntimeError("unavailable", "The server is stopping; the run was told to stop", { cause: error });
     }
@@ -267,20 +271,38 @@ export class RunService {
 
   /** Stops everything on a thread and returns when it has stopped (before the thread is deleted). */
   async cancelInflight(scope: AuthScope, threadId: string): Promise<void> {
-    await this.#stopAll(scope, await this.#runs.inflight(scope, { thread_id: threadId, status: "all" }));
+    const runs = await this.#runs.inflight(scope, { thread_id: threadId, status: "all" });
+    await this.#announceDeletion(scope, threadId, runs.length > 0);
+    await this.#stopAll(scope, runs);
   }
 
-  /** Stops every run of an assistant and returns when they have stopped (before the assistant is deleted). */
-  async cancelOfAssistant(scope: AuthScope, assistantId: string): Promise<void> {
+  /**
+   * Stops every run of an assistant and returns when they have stopped (before the assistant is deleted). With
+   * `deleteThreads` the threads that are the assistant's own go too.
+   */
+  async cancelOfAssistant(scope: AuthScope, assistantId: string, deleteThreads: boolean): Promise<void> {
     const inflight = await this.#runs.inflight(scope, { status: "all" });
-    await this.#stopAll(
-      scope,
-      inflight.filter((run) => run.assistant_id === assistantId),
-    );
+    const runs = inflight.filter((run) => run.assistant_id === assistantId);
+    if (deleteThreads) {
+      for (const threadId of new Set(runs.map(({ thread_id }) => thread_id))) {
+        const thread = await this.#deps.env.storage.threads.find(scope, threadId);
+        if (thread?.metadata.assistant_id === assistantId) await this.#announceDeletion(scope, threadId, true);
+      }
+    }
+    await this.#stopAll(scope, runs);
+  }
+
+  /** Readers and waiters of what is stopped there get an error: a part of a result must not look like the whole. */
+  async #announceDeletion(scope: AuthScope, threadId: string, held: boolean): Promise<void> {
+    const { deletions, storage } = this.#deps.env;
+    if (held) await storage.threads.patch(scope, threadId, { ttl: GOING });
+    deletions.add(threadId.toLowerCase());
   }
 
   async #stopAll(scope: AuthScope, runs: readonly RunRecord[]): Promise<void> {
-    for (const run of runs) {
+    // Those that wait first: the end of the one before them would start them.
+    const waiting = runs.filter(({ status }) => status === "pending");
+    for (const run of new Set([...waiting, ...runs])) {
       try {
         await this.cancel(scope, { run_id: run.run_id }, { action: "interrupt", wait: true });
       } catch (error) {
