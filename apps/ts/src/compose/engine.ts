@@ -9,6 +9,7 @@ import type { Config } from "#config";
 import { AssistantService } from "#core/assistants/service";
 import { GroupCommit } from "#core/checkpoints/group-commit";
 import type { GraphRegistry } from "#core/graphs/registry";
+import { Deletions } from "#core/runs/deletions";
 import { Hints } from "#core/runs/hints";
 import type { RunEnvironment } from "#core/runs/prepare";
 import { RunService } from "#core/runs/service";
@@ -77,13 +78,15 @@ export function createEngine(deps: EngineDeps): Engine {
     slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running }),
     logger,
   });
+  const hints = new Hints(storage.signals, { shared: storage.shared, always: config.role === "api" });
   const env: RunEnvironment = {
     storage,
     graphs,
     commits,
     hub,
     follower,
-    hints: new Hints(storage.signals, { shared: storage.shared, always: config.role === "api" }),
+    hints,
+    deletions: new Deletions(storage.signals, hints),
     observer: metrics.observer,
     logger,
     stopping,
@@ -111,7 +114,7 @@ export function createEngine(deps: EngineDeps): Engine {
   const assistants: AssistantService = new AssistantService({
     assistants: storage.assistants,
     graphs,
-    runs: { cancelOfAssistant: (scope, assistantId) => runs.cancelOfAssistant(scope, assistantId) },
+    runs: { cancelOfAssistant: (...asked) => runs.cancelOfAssistant(...asked) },
     seeds: config.seeds,
   });
   const threadTtl = config.threadTtl && { strategy: config.threadTtl.strategy, ttl_minutes: config.threadTtl.minutes };

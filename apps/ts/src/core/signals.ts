@@ -8,7 +8,9 @@ export type Hint =
   | { kind: "log"; run_id: string }
   /** Somebody wants to know whether a run is read anywhere; who has a reader of it says `read`. */
   | { kind: "who_reads"; run_id: string }
-  | { kind: "read"; run_id: string };
+  | { kind: "read"; run_id: string }
+  /** A thread or a run is about to be deleted. */
+  | { kind: "deleted"; id: string };
 
 /**
  * Hints between processes. They may be late, repeated or lost: whoever needs to know also looks for itself, now and then.

@@ -73,7 +73,7 @@ export function lastEventId(c: Context<Env>): EventId | undefined {
 const MAX_KEY = 255;
 
 /** Whether two requests are the same one is the client's to say; an empty key says nothing. */
-function idempotencyKey(c: Context<Env>): string | undefined {
+export function idempotencyKey(c: Context<Env>): string | undefined {
   const key = c.req.header("idempotency-key");
   if (key === undefined || key === "") return undefined;
   if (key.length > MAX_KEY) {

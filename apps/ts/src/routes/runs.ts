@@ -191,8 +191,9 @@ export function runRoutes(deps: RunRouteDeps): Router {
     const { wait: waits = false, action = "interrupt" } = c.req.valid("query");
     const run = await runs.cancel(c.var.scope, { thread_id, run_id }, { action, wait: waits });
     if (!waits) return c.body(null, 202);
+    const values = await runs.reader.storedValues(c.var.scope, run);
     c.header("location", locations(run, "join").location);
-    return c.json(JSON.parse(await runs.reader.storedValues(c.var.scope, thread_id)), 200);
+    return c.json(JSON.parse(values), 200);
   });
   return r;
 }

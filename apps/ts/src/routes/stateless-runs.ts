@@ -5,7 +5,7 @@ import { queryFlag, queryList, queryNamespaces } from "#schemas/query";
 import { RunBatchCreate, RunCreateStateless, RunsCancel } from "#schemas/run-requests";
 import { Run } from "#schemas/runs";
 import { failures, json, type Router, route, router } from "./router.ts";
-import { lastEventId, RunCalls, type RunRouteDeps, toRun } from "./run-calls.ts";
+import { idempotencyKey, lastEventId, RunCalls, type RunRouteDeps, toRun } from "./run-calls.ts";
 
 const tags = ["Stateless runs"];
 const eventStream = { content: { "text/event-stream": { schema: z.string() } } };
@@ -95,7 +95,8 @@ export function statelessRunRoutes(deps: RunRouteDeps): Router {
   });
   r.openapi(wait, (c) => calls.wait(c, c.req.valid("json")) as never);
   r.openapi(batch, async (c) => {
-    const created = await runs.createBatch(c.var.scope, c.req.valid("json"), c.var.requestId);
+    const call = { requestId: c.var.requestId, idempotencyKey: idempotencyKey(c) };
+    const created = await runs.createBatch(c.var.scope, c.req.valid("json"), call);
     return c.json(created.map(toRun), 200);
   });
   r.openapi(cancelMany, async (c) => {

@@ -1,4 +1,5 @@
 import { deafSuite } from "./deaf.suite.ts";
+import { deletedSuite } from "./deleted.suite.ts";
 import { endsSuite } from "./ends.suite.ts";
 import { sharedSqlite, withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
@@ -11,6 +12,8 @@ lostAnswersSuite(sharedSqlite);
 movedSuite(sharedSqlite);
 deafSuite(sharedSqlite);
 endsSuite(sharedSqlite);
+deletedSuite(sharedSqlite);
 fleetSuite(withoutHints(sharedSqlite));
+deletedSuite(withoutHints(sharedSqlite), false);
 randomSuite(sharedSqlite, { rounds: 40 });
 randomSuite(sharedSqlite, { rounds: 3, losses: true });

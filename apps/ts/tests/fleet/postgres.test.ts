@@ -1,6 +1,7 @@
 import { beforeAll, describe, setDefaultTimeout } from "bun:test";
 import { postgresAvailable } from "../servers/postgres.ts";
 import { deafSuite } from "./deaf.suite.ts";
+import { deletedSuite } from "./deleted.suite.ts";
 import { endsSuite } from "./ends.suite.ts";
 import { withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
@@ -25,7 +26,9 @@ describe.skipIf(missing !== undefined)(`several servers on Postgres (${missing ?
   movedSuite(sharedPostgres);
   deafSuite(sharedPostgres);
   endsSuite(sharedPostgres);
+  deletedSuite(sharedPostgres);
   fleetSuite(withoutHints(sharedPostgres));
+  deletedSuite(withoutHints(sharedPostgres), false);
   randomSuite(sharedPostgres, { rounds: 15 });
   randomSuite(sharedPostgres, { rounds: 3, losses: true });
 });

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { ANONYMOUS } from "#core/identity/scope";
+import { Deletions } from "#core/runs/deletions";
+import { Hints } from "#core/runs/hints";
 import type { RunEnvironment } from "#core/runs/prepare";
 import { RunReader } from "#core/runs/read";
 import type { RunRecord } from "#core/runs/repository";
@@ -32,7 +34,8 @@ describe("readers that come too late", () => {
         },
       },
     });
-    const env = { hub, storage: { ...storage, runs, threads: storage.threads, events: storage.events } };
+    const deletions = new Deletions(storage.signals, new Hints(storage.signals, { shared: false, always: false }));
+    const env = { hub, deletions, storage: { ...storage, runs, threads: storage.threads, events: storage.events } };
     return {
       reader: new RunReader(env as unknown as RunEnvironment),
       stale: { ...row, status: "running" },

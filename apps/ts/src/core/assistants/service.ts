@@ -15,7 +15,7 @@ export interface AssistantServiceDeps {
   assistants: AssistantRepository;
   graphs: GraphRegistry;
   /** Stops what still runs on behalf of an assistant that is about to go. */
-  runs: { cancelOfAssistant(scope: AuthScope, assistantId: string): Promise<void> };
+  runs: { cancelOfAssistant(scope: AuthScope, assistantId: string, deleteThreads: boolean): Promise<void> };
   /** LANGGRAPH_CONFIG, parsed. */
   seeds?: AssistantSeeds | undefined;
 }
@@ -95,7 +95,7 @@ export class AssistantService {
    */
   async remove(scope: AuthScope, assistantOrGraphId: string, deleteThreads: boolean): Promise<void> {
     const { assistant_id: id } = await this.#own(scope, assistantOrGraphId);
-    await this.#runs.cancelOfAssistant(scope, id);
+    await this.#runs.cancelOfAssistant(scope, id, deleteThreads);
     if (!(await this.#assistants.remove(scope, id, deleteThreads))) throw noAssistant(assistantOrGraphId);
   }
 

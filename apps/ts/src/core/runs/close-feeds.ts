@@ -1,13 +1,14 @@
 import type { AuthScope } from "#core/identity/scope";
 import { closeFeed } from "#core/streams/closing";
+import { isGoing, THREAD_DELETED } from "./deletions.ts";
 import { resultBody } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunFailure } from "./repository.ts";
 
 /**
  * Tells whoever reads runs that never got to run, or whose executor no longer counts, that they are over; whoever waits
- * for one gets the error it was given up with, else the thread's stored values. Never rejects: what was decided about
- * the runs is stored already.
+ * for one gets the error it was given up with, or that its thread is deleted, else the thread's stored values. Never
+ * rejects: what was decided about the runs is stored already.
  */
 export async function closeFeeds(
   env: Pick<RunEnvironment, "hub" | "storage" | "logger" | "follower" | "hints">,
@@ -18,11 +19,12 @@ export async function closeFeeds(
   // A feed that is filled from the log gets what is left of it before its end.
   const open = target.run_ids.filter((id) => env.hub.find(id) !== undefined && !env.follower.look(id));
   if (open.length === 0) return;
-  const { error = null } = target;
+  let { error = null } = target;
   let body = "{}";
   try {
     const thread = await env.storage.threads.find(scope, target.thread_id);
     body = JSON.stringify(thread?.values ?? {});
+    if (isGoing(thread)) error ??= THREAD_DELETED;
   } catch (problem) {
     env.logger.error({ thread_id: target.thread_id, err: problem }, "the values of a thread could not be read");
   }

@@ -17,6 +17,8 @@ export interface CreateOptions {
   hiddenThreadId: string;
   streamed: boolean;
   idempotencyKey: string | null;
+  /** Digest of the batch that the run belongs to, where the batch has an idempotency key. */
+  batch?: string | undefined;
   requestId: string;
   maxAttempts: number;
 }
@@ -35,6 +37,7 @@ export interface RunKwargs {
   /** State lives in memory only: a stateless run that asked for no durability. */
   transient: boolean;
   request_id: string;
+  batch?: string;
 }
 
 /**
@@ -67,7 +70,7 @@ export function newRun(
     revision: graph.revision,
     metadata: runMetadata(request, assistant),
     base_metadata: base,
-    kwargs: kwargsOf(request, { assistant, thread, stateless, requestId: options.requestId }) as unknown as JsonObject,
+    kwargs: kwargsOf(request, { ...options, assistant, thread, stateless }) as unknown as JsonObject,
     multitask_strategy: request.multitask_strategy ?? "enqueue",
     durability,
     stateless,
@@ -97,7 +100,11 @@ function runMetadata(request: RunCreate, assistant: Assistant): JsonObject {
 
 function kwargsOf(
   request: RunCreate,
-  from: { assistant: Assistant; thread: Thread | undefined; requestId: string; stateless: boolean },
+  from: Pick<CreateOptions, "requestId" | "batch"> & {
+    assistant: Assistant;
+    thread: Thread | undefined;
+    stateless: boolean;
+  },
 ): RunKwargs {
   const { config, context } = mergeRunConfig({
     assistant: { config: from.assistant.config, context: from.assistant.context },
@@ -117,6 +124,7 @@ function kwargsOf(
     ...(request.strict_resume === true && { strict_resume: true }),
     transient: from.stateless && request.durability == null && request.on_completion !== "keep",
     request_id: from.requestId,
+    ...(from.batch !== undefined && { batch: from.batch }),
   };
 }
 

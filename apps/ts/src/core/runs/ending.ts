@@ -3,9 +3,10 @@ import type { EventId } from "#core/streams/events";
 import { START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { RunEnd } from "#core/streams/follower";
-import { LoggedResult } from "./outcome.ts";
+import { isGoing, RUN_DELETED, THREAD_DELETED } from "./deletions.ts";
+import { LoggedResult, resultBody } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";
-import type { RunRecord } from "./repository.ts";
+import type { RunFailure, RunRecord } from "./repository.ts";
 
 /** Rows of the log at once; each may hold a whole state. */
 const RESULT_ROWS = 100;
@@ -38,11 +39,43 @@ export async function resultOf(env: Reading, scope: AuthScope, run: RunRecord): 
   return result.body(run.error) ?? (await storedValues(env, scope, thread_id));
 }
 
-/** What a run that is over leaves to its readers; one that was rolled back leaves the thread as it is. */
-async function endOf(env: Reading, scope: AuthScope, run: RunRecord): Promise<RunEnd> {
+/** The run as its readers are to see it: one that was stopped because its thread is deleted has failed for them. */
+export async function asEnded({ storage }: Reading, scope: AuthScope, run: RunRecord): Promise<RunRecord> {
+  if (run.status !== "interrupted" || run.error !== null || run.stateless) return run;
+  const thread = await storage.threads.find(scope, run.thread_id);
+  return isGoing(thread) ? { ...run, error: THREAD_DELETED } : run;
+}
+
+/**
+ * How a run ended that the database does not have any more: it was deleted, or rolled back, which leaves the thread as it
+ * is. Undefined when neither can be said: then it is no end at all.
+ */
+export async function endOfGone(
+  { storage, deletions }: Pick<RunEnvironment, "storage" | "deletions">,
+  scope: AuthScope,
+  run: RunRecord,
+): Promise<RunEnd | undefined> {
+  const { run_id, thread_id, stateless } = run;
+  if (deletions.has(run_id)) return failed(RUN_DELETED);
+  const thread = await storage.threads.find(scope, thread_id);
+  // A thread that is younger than its run was made after the run's own had been deleted.
+  if (thread !== undefined && !isGoing(thread) && thread.created_at <= run.created_at) {
+    return { body: thread.values === null ? "{}" : JSON.stringify(thread.values), error: null };
+  }
+  if (stateless) return { body: "{}", error: null };
+  return thread !== undefined || deletions.has(thread_id) ? failed(THREAD_DELETED) : undefined;
+}
+
+function failed(error: RunFailure): RunEnd {
+  return { body: resultBody({ values: undefined, interrupts: undefined, error }), error };
+}
+
+/** What a run that is over leaves to its readers; undefined when nobody can say. */
+async function endOf(env: RunEnvironment, scope: AuthScope, run: RunRecord): Promise<RunEnd | undefined> {
   const now = await env.storage.runs.find(scope, run.run_id);
-  if (now === undefined) return { body: await storedValues(env, scope, run.thread_id), error: null };
-  return { body: await resultOf(env, scope, now), error: now.error };
+  if (now === undefined) return endOfGone(env, scope, run);
+  const ended = await asEnded(env, scope, now);
+  return { body: await resultOf(env, scope, ended), error: ended.error };
 }
 
 /**

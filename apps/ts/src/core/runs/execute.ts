@@ -10,6 +10,7 @@ import { RunCancelled, RunTimeout, Shutdown } from "./abort.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
+import { isGoing, THREAD_DELETED } from "./deletions.ts";
 import { followRun, storedValues } from "./ending.ts";
 import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment, scopeOfRun } from "./prepare.ts";
@@ -162,7 +163,8 @@ export class RunExecution {
     const { verdict, body } = ending;
     const { result, release } = stored;
     release();
-    this.#feed.finish({ body: result.kind === "removed" ? await this.#storedValues() : body });
+    const rolledBack = result.kind === "removed" && verdict.error === null;
+    this.#feed.finish({ body: rolledBack ? await this.#storedValues() : body });
     this.#feed.executing = false;
     this.#env.hub.drop(run.run_id);
     this.#env.hints.log(run.run_id);
@@ -205,7 +207,7 @@ export class RunExecution {
     if (cause instanceof RunCancelled) {
       // After a rollback the thread is what it was before the run.
       const state = cause.action === "rollback" ? undefined : await this.#stateFromStore();
-      return { status: "interrupted", error: null, state };
+      return { status: "interrupted", error: (await this.#isThreadGoing()) ? THREAD_DELETED : null, state };
     }
     const status = cause instanceof RunTimeout ? "timeout" : "error";
     return { status, error: failureOf(cause), state: await this.#stateFromStore() };
@@ -274,6 +276,11 @@ export class RunExecution {
   async #storedValues(): Promise<string> {
     const find = () => storedValues(this.#env, this.#scope, this.#handle.run.thread_id);
     return (await this.#untilStored(find, "the values of a thread could not be read")) ?? "{}";
+  }
+
+  async #isThreadGoing(): Promise<boolean> {
+    const find = () => this.#env.storage.threads.find(this.#scope, this.#handle.run.thread_id);
+    return isGoing(await this.#untilStored(find, "the thread of a cancelled run could not be read"));
   }
 
   async #release(): Promise<AttemptEnd> {

@@ -49,6 +49,11 @@ export class Hints {
     if (this.#heard) this.#signals.publish({ kind: "log", run_id: runId });
   }
 
+  /** A thread or a run is about to be deleted: its readers elsewhere are to know why it is gone. */
+  deleted(id: string): void {
+    if (this.#heard) this.#signals.publish({ kind: "deleted", id });
+  }
+
   get #heard(): boolean {
     return this.#shared && (this.#always || this.processes > 1);
   }

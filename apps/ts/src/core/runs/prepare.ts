@@ -14,6 +14,7 @@ import type { FeedHub } from "#core/streams/hub";
 import type { JsonObject } from "#schemas/common";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
+import type { Deletions } from "./deletions.ts";
 import type { Hints } from "./hints.ts";
 import type { RunObserver } from "./observer.ts";
 import { type Recovery, recover } from "./recover.ts";
@@ -31,6 +32,7 @@ export interface RunEnvironment {
   /** Feeds of runs that other processes execute. */
   follower: Follower;
   hints: Hints;
+  deletions: Deletions;
   observer: RunObserver;
   logger: Logger;
   /** Aborted when the process gives up waiting (second deadline of a shutdown). */

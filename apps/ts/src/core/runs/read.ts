@@ -1,13 +1,15 @@
+import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import { Audience } from "#core/streams/audience";
 import { compareIds, type EventId, frameOf, START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
+import type { RunEnd } from "#core/streams/follower";
 import type { ReaderFilter } from "#core/streams/modes";
 import { readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
-import { followRun, resultOf, storedValues } from "./ending.ts";
+import { asEnded, endOfGone, followRun, resultOf } from "./ending.ts";
 import type { RunEnvironment } from "./prepare.ts";
-import type { RunRecord } from "./repository.ts";
+import type { RunFailure, RunRecord } from "./repository.ts";
 
 /** Tells clients how soon to come back. No blank line follows: it must not look like an event. */
 const COME_BACK = new TextEncoder().encode("retry: 500\n");
@@ -24,8 +26,8 @@ export interface Readable {
   feed?: RunFeed | undefined;
 }
 
-/** `gone`: rolled back meanwhile, there is nothing left of it. */
-type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: boolean };
+/** `gone`: the run was rolled back or deleted meanwhile, and this is how it ended. */
+type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: RunEnd };
 
 /**
  * The answer breaks off without an end: this process does not have the run any more, the client is to come back. A body
@@ -64,13 +66,18 @@ export class RunReader {
       if (end === "over" || request.signal.aborted) return;
       // It waited for events after an id that none was to have: it is told like one that comes after the end.
       if (end === "unknown") found = await this.#attach(scope, run);
+      // Deleted before this reader had all of it.
+      if (found.feed?.state === "ended" && (await this.#env.storage.runs.find(scope, run.run_id)) === undefined) {
+        found = { feed: undefined, run, gone: await this.#endOfGone(scope, run) };
+      }
       if (found.feed !== undefined) {
         yield [COME_BACK];
         throw new StreamSuspended();
       }
     }
-    if (found.gone) {
-      if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
+    if (found.gone !== undefined) {
+      const last = lastFrame(found.run, found.gone.error, request.endEvent);
+      if (last !== undefined) yield [last];
       return;
     }
     const from = await this.#known(scope, found.run, request.from);
@@ -101,21 +108,30 @@ export class RunReader {
   async result(scope: AuthScope, target: Readable, signal: AbortSignal): Promise<string> {
     for (let { run, feed }: Readable = target; ; feed = undefined) {
       const found = await this.#find(scope, { run, feed });
-      if (found.feed === undefined) return resultOf(this.#env, scope, found.run);
+      if (found.feed === undefined) return found.gone?.body ?? resultOf(this.#env, scope, found.run);
       await ended(found.feed, signal);
       if (found.feed.result !== undefined) return found.feed.result.body;
       if (signal.aborted) return "{}";
       if (this.#env.hub.closing) throw new StreamSuspended();
       // This process lost the run, and another one goes on with it.
       const now = await this.#env.storage.runs.find(scope, run.run_id);
-      if (now === undefined) return this.storedValues(scope, run.thread_id);
+      if (now === undefined) return (await this.#endOfGone(scope, run)).body;
       run = now;
     }
   }
 
-  /** JSON text of a thread's values; "{}" when it has none or is hidden. */
-  storedValues(scope: AuthScope, threadId: string): Promise<string> {
-    return storedValues(this.#env, scope, threadId);
+  /** JSON text of the values of a run's thread; "{}" when it has none or is hidden. RuntimeError not_found: it was deleted. */
+  async storedValues(scope: AuthScope, { thread_id, stateless }: RunRecord): Promise<string> {
+    const thread = await this.#env.storage.threads.find(scope, thread_id);
+    if (thread === undefined && !stateless) throw new RuntimeError("not_found", `Thread ${thread_id} not found`);
+    return thread?.values == null ? "{}" : JSON.stringify(thread.values);
+  }
+
+  /** RuntimeError unavailable when nobody can say what became of the run. */
+  async #endOfGone(scope: AuthScope, run: RunRecord): Promise<RunEnd> {
+    const end = await endOfGone(this.#env, scope, run);
+    if (end === undefined) throw new RuntimeError("unavailable", `Run ${run.run_id} is no longer in the database`);
+    return end;
   }
 
   /** The feed that the caller has from the run's creation, while it is still the one that is filled. */
@@ -133,7 +149,7 @@ export class RunReader {
     if (opening !== undefined) return opening;
     const known = this.#env.hub.find(run.run_id);
     if (known !== undefined && (known.state !== "suspended" || this.#env.hub.closing)) return { feed: known };
-    if (isOver(run)) return { feed: undefined, run };
+    if (isOver(run)) return { feed: undefined, run: await asEnded(this.#env, scope, run) };
     const opened = this.#open(scope, run).finally(() => this.#opening.delete(run.run_id));
     this.#opening.set(run.run_id, opened);
     return opened;
@@ -156,8 +172,8 @@ export class RunReader {
         now = await storage.runs.find(scope, run.run_id);
       }
       drop();
-      if (now === undefined) return { feed: undefined, run, gone: true };
-      return isOver(now) ? { feed: undefined, run: now } : { feed };
+      if (now === undefined) return { feed: undefined, run, gone: await this.#endOfGone(scope, run) };
+      return isOver(now) ? { feed: undefined, run: await asEnded(this.#env, scope, now) } : { feed };
     } catch (error) {
       drop();
       throw error;
@@ -166,10 +182,14 @@ export class RunReader {
 
   /** How a run ended whose log does not say it: its executor was lost, or the run was taken away from it. */
   async #untoldEnd(scope: AuthScope, run: RunRecord, endEvent: boolean): Promise<Uint8Array[]> {
-    const { run_id, thread_id, error } = run;
+    const { run_id, thread_id } = run;
     const told = await this.#env.storage.events.read(scope, { thread_id, run_id, modes: ["end", "error"], limit: 1 });
-    if (told.length > 0 || (error === null && !endEvent)) return [];
-    return [closingFrame(run, error === null ? "end" : "error", JSON.stringify(error))];
+    if (told.length > 0) return [];
+    // A log that was deleted while it was read must not look complete.
+    const kept = run.error !== null || (await this.#env.storage.runs.find(scope, run_id)) !== undefined;
+    const { error } = kept ? run : await this.#endOfGone(scope, run);
+    const last = lastFrame(run, error, endEvent);
+    return last === undefined ? [] : [last];
   }
 
   /** Nothing of the run's log is left, or nothing after the reader's position: its final state, and that it is over. */
@@ -192,6 +212,12 @@ export class RunReader {
 /** An id of a later epoch than the run ever had is none of its own. */
 function ofRun(run: RunRecord, from: JoinRequest["from"]): JoinRequest["from"] {
   return typeof from === "object" && from.epoch > run.epoch ? START : from;
+}
+
+/** What closes a stream in place of the log; undefined when that is an end which clients do not want to see. */
+function lastFrame(run: RunRecord, error: RunFailure | null, endEvent: boolean): Uint8Array | undefined {
+  if (error !== null) return closingFrame(run, "error", JSON.stringify(error));
+  return endEvent ? closingFrame(run, "end", "null") : undefined;
 }
 
 /** An event that has no place in the log, and so no id. */

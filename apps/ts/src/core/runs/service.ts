@@ -10,11 +10,12 @@ import { closeFeeds } from "./close-feeds.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
+import { GOING } from "./deletions.ts";
 import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import { RunReader, StreamSuspended } from "./read.ts";
-import { mustRepeat } from "./replay.ts";
+import { batchDigest, keyInBatch, mustRepeat } from "./replay.ts";
 import type { CreateOutcome, NewRun, RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
 
@@ -39,6 +40,8 @@ export interface CreateCall {
   attached: boolean;
   /** Whether it is one of many that were asked for at once. */
   bulk?: boolean | undefined;
+  /** Digest of the batch, where that has an idempotency key. */
+  batch?: string | undefined;
   requestId: string;
   idempotencyKey?: string | undefined;
 }
@@ -75,6 +78,7 @@ export class RunService {
       hiddenThreadId: newId(),
       streamed: call.streamed,
       idempotencyKey: call.idempotencyKey ?? null,
+      batch: call.batch,
       requestId: call.requestId,
       maxAttempts,
     };
@@ -133,18 +137,29 @@ export class RunService {
     if (!this.#deps.worker.cancel(runId, action)) this.#deps.env.hints.cancel(runId, action);
   }
 
-  /** In order. All or none, as far as the requests themselves can be at fault. */
-  async createBatch(scope: AuthScope, requests: readonly RunCreate[], requestId: string): Promise<RunRecord[]> {
+  /**
+   * In order. All or none, as far as the requests themselves can be at fault. With an idempotency key every run has a key
+   * of its own, so a repeat makes what a crash has left out and gives what is there.
+   */
+  async createBatch(
+    scope: AuthScope,
+    requests: readonly RunCreate[],
+    { requestId, idempotencyKey: key }: Pick<CreateCall, "requestId" | "idempotencyKey">,
+  ): Promise<RunRecord[]> {
     const { env, assistants, maxAttempts } = this.#deps;
+    const trials: NewRun[] = [];
     for (const request of requests) {
       const assistant = await assistants.resolve(scope, request.assistant_id);
       const trial = { runId: "", threadId: undefined, hiddenThreadId: "", streamed: false, idempotencyKey: null };
-      newRun(request, { ...trial, requestId, maxAttempts }, { assistant, thread: undefined, graphs: env.graphs });
+      const options = { ...trial, requestId, maxAttempts };
+      trials.push(newRun(request, options, { assistant, thread: undefined, graphs: env.graphs }));
     }
+    const batch = key === undefined ? undefined : batchDigest(trials);
     const runs: RunRecord[] = [];
-    for (const request of requests) {
-      const { run } = await this.create(scope, request, { streamed: false, attached: false, bulk: true, requestId });
-      runs.push(run);
+    for (const [index, request] of requests.entries()) {
+      const idempotencyKey = key === undefined ? undefined : keyInBatch(key, index);
+      const call = { streamed: false, attached: false, bulk: true, batch, requestId, idempotencyKey };
+      runs.push((await this.create(scope, request, call)).run);
     }
     return runs;
   }
@@ -171,6 +186,7 @@ export class RunService {
     if (run.status === "pending" || run.status === "running") {
       throw new RuntimeError("conflict", `Run ${runId} is ${run.status}; cancel it first`);
     }
+    this.#deps.env.deletions.add(run.run_id);
     await this.#runs.remove(scope, runId);
   }
 
@@ -221,6 +237,8 @@ export class RunService {
       const now = await this.#runs.find(scope, run.run_id);
       if (now !== undefined) await this.reader.result(scope, { run: now }, new AbortController().signal);
     } catch (error) {
+      // A run that was deleted meanwhile is over too.
+      if ((await this.#runs.find(scope, run.run_id)) === undefined) return;
       if (!(error instanceof StreamSuspended)) throw error;
       throw new RuntimeError("unavailable", "The server is stopping; the run was told to stop", { cause: error });
     }
@@ -253,20 +271,38 @@ export class RunService {
 
   /** Stops everything on a thread and returns when it has stopped (before the thread is deleted). */
   async cancelInflight(scope: AuthScope, threadId: string): Promise<void> {
-    await this.#stopAll(scope, await this.#runs.inflight(scope, { thread_id: threadId, status: "all" }));
+    const runs = await this.#runs.inflight(scope, { thread_id: threadId, status: "all" });
+    await this.#announceDeletion(scope, threadId, runs.length > 0);
+    await this.#stopAll(scope, runs);
   }
 
-  /** Stops every run of an assistant and returns when they have stopped (before the assistant is deleted). */
-  async cancelOfAssistant(scope: AuthScope, assistantId: string): Promise<void> {
+  /**
+   * Stops every run of an assistant and returns when they have stopped (before the assistant is deleted). With
+   * `deleteThreads` the threads that are the assistant's own go too.
+   */
+  async cancelOfAssistant(scope: AuthScope, assistantId: string, deleteThreads: boolean): Promise<void> {
     const inflight = await this.#runs.inflight(scope, { status: "all" });
-    await this.#stopAll(
-      scope,
-      inflight.filter((run) => run.assistant_id === assistantId),
-    );
+    const runs = inflight.filter((run) => run.assistant_id === assistantId);
+    if (deleteThreads) {
+      for (const threadId of new Set(runs.map(({ thread_id }) => thread_id))) {
+        const thread = await this.#deps.env.storage.threads.find(scope, threadId);
+        if (thread?.metadata.assistant_id === assistantId) await this.#announceDeletion(scope, threadId, true);
+      }
+    }
+    await this.#stopAll(scope, runs);
+  }
+
+  /** Readers and waiters of what is stopped there get an error: a part of a result must not look like the whole. */
+  async #announceDeletion(scope: AuthScope, threadId: string, held: boolean): Promise<void> {
+    const { deletions, storage } = this.#deps.env;
+    if (held) await storage.threads.patch(scope, threadId, { ttl: GOING });
+    deletions.add(threadId.toLowerCase());
   }
 
   async #stopAll(scope: AuthScope, runs: readonly RunRecord[]): Promise<void> {
-    for (const run of runs) {
+    // Those that wait first: the end of the one before them would start them.
+    const waiting = runs.filter(({ status }) => status === "pending");
+    for (const run of new Set([...waiting, ...runs])) {
       try {
         await this.cancel(scope, { run_id: run.run_id }, { action: "interrupt", wait: true });
       } catch (error) {

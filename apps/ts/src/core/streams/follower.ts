@@ -19,8 +19,8 @@ export interface Followed {
   after: EventId;
   /** The durable log itself: news may be silent for a while about what only the database has. */
   stored(after: EventId, limit: number): Promise<EventRow[]>;
-  /** Asked once the run is over and all of its log is in the feed. */
-  ended(): Promise<RunEnd>;
+  /** Asked once the run is over and all of its log is in the feed. Undefined: the run is gone, and nobody can say how. */
+  ended(): Promise<RunEnd | undefined>;
 }
 
 export interface FollowerDeps {
@@ -222,7 +222,7 @@ export class Follower {
 
   async #end(entry: Entry): Promise<void> {
     const { feed, run_id } = entry;
-    let end: RunEnd;
+    let end: RunEnd | undefined;
     try {
       end = await entry.ended();
     } catch (error) {
@@ -230,6 +230,11 @@ export class Follower {
       return;
     }
     if (this.#entries.get(run_id) !== entry) return;
+    if (end === undefined) {
+      this.#abandon(entry);
+      feed.suspend();
+      return;
+    }
     const { hub } = this.#deps;
     if (!entry.told) {
       // Its executor was lost, or the run was taken away from it: the log does not say so.

@@ -58,8 +58,10 @@ export async function* readLive(
       if (cursor.position < feed.start) {
         const missed = Math.max(cursor.position, cursor.outdated) < feed.forgotten;
         cursor.position = feed.start;
-        cursor.last = yield* replay(source, request, { after: cursor.last, before: feed.firstId });
+        const before = feed.firstId;
+        cursor.last = yield* replay(source, request, { after: cursor.last, before });
         if (missed && !(yield* tellState(feed, cursor))) return "elsewhere";
+        if (isCut(cursor.last, before)) return "elsewhere";
         // While the log was read the ring may have gone on.
         continue;
       }
@@ -78,6 +80,11 @@ export async function* readLive(
     feed.readers--;
     waiter.close();
   }
+}
+
+/** Whether the log did not lead up to the ring: it was deleted while the reader was behind. Numbers have no holes. */
+function isCut(last: EventId, ring: EventId | undefined): boolean {
+  return ring !== undefined && ring.n > (ring.epoch === last.epoch ? last.n + 1 : 0);
 }
 
 /** Where a reader of the ring begins. */

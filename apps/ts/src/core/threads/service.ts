@@ -10,7 +10,7 @@ export interface ThreadServiceDeps {
   threads: ThreadRepository;
   /** Applies supersteps to a fresh thread, each as one state update of several nodes. */
   state: { bulkUpdate(scope: AuthScope, threadId: string, supersteps: Superstep[]): Promise<void> };
-  /** Stops what runs or waits on a thread that is about to go, and returns when it has stopped. */
+  /** Announces that a thread is about to go, stops what runs or waits on it, and returns when that has stopped. */
   runs: { cancelInflight(scope: AuthScope, threadId: string): Promise<void> };
   /** Of threads that are created without one of their own. */
   defaultTtl?: NewThread["ttl"];
@@ -69,7 +69,8 @@ export class ThreadService {
   async remove(scope: AuthScope, threadId: string): Promise<void> {
     await this.#get(scope, threadId);
     await this.#runs.cancelInflight(scope, threadId);
-    if (!(await this.#threads.remove(scope, threadId))) throw noThread(threadId);
+    // False when another request, or retention, has just completed the same deletion.
+    await this.#threads.remove(scope, threadId);
   }
 
   /** @param extract Alias to path; see compileExtract. */

@@ -99,6 +99,7 @@ export class HintBox {
 
 function keyOf(hint: Hint): string {
   if (hint.kind === "wake") return hint.kind;
+  if (hint.kind === "deleted") return `deleted ${hint.id}`;
   return hint.kind === "cancel" ? `cancel ${hint.action} ${hint.run_id}` : `${hint.kind} ${hint.run_id}`;
 }
 
@@ -115,8 +116,9 @@ function messageOf(text: string): Message | undefined {
 }
 
 function isHint(value: unknown): value is Hint {
-  const { kind, run_id, action } = (value ?? {}) as { kind?: unknown; run_id?: unknown; action?: unknown };
+  const { kind, id, run_id, action } = (value ?? {}) as Partial<Record<"kind" | "id" | "run_id" | "action", unknown>>;
   if (kind === "wake") return true;
+  if (kind === "deleted") return typeof id === "string";
   if (typeof run_id !== "string") return false;
   return (
     kind === "log" ||
