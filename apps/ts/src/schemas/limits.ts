@@ -20,25 +20,21 @@ export const LIMITS = {
   text: 1000,
 } as const;
 
-/** What is wrong with a filter: every row that it is asked of costs its size. */
+/** What is wrong with a filter: every row that it is compared with costs its size. */
 export function filterProblem(filter: unknown): string | undefined {
   let parts = 0;
   let text = 0;
   let level: unknown[] = [filter];
   for (let depth = 0; level.length > 0; depth++) {
-    const below: unknown[] = [];
-    for (const node of level) {
-      if (typeof node === "string") text += node.length;
-      if (typeof node !== "object" || node === null) continue;
-      if (depth >= LIMITS.filterDepth) return `is nested deeper than ${LIMITS.filterDepth} levels`;
-      const keys = Object.keys(node);
-      parts += keys.length;
-      if (parts > LIMITS.filterParts) return `has more than ${LIMITS.filterParts} keys and list items`;
-      if (!Array.isArray(node)) for (const key of keys) text += key.length;
-      for (const value of Object.values(node)) below.push(value);
-    }
+    const nodes = level.filter((value) => typeof value === "object" && value !== null) as object[];
+    if (nodes.length > 0 && depth >= LIMITS.filterDepth) return `is nested deeper than ${LIMITS.filterDepth} levels`;
+    const keys = nodes.flatMap(Object.keys);
+    const texts = [...keys, ...level].filter((value) => typeof value === "string");
+    parts += keys.length;
+    text += texts.reduce((sum, each) => sum + each.length, 0);
+    if (parts > LIMITS.filterParts) return `has more than ${LIMITS.filterParts} keys and list items`;
     if (text > LIMITS.filterText) return `has more than ${LIMITS.filterText} characters of text`;
-    level = below;
+    level = nodes.flatMap(Object.values);
   }
   return undefined;
 }

@@ -1,11 +1,12 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { NO_SIGNALS } from "#core/signals";
 import type { Storage } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
-import { Connection } from "./connection.ts";
+import { Connection, isLocked } from "./connection.ts";
 import { sqliteEvents } from "./events.ts";
 import { freeWriters } from "./lane-state.ts";
 import { sqliteLanes } from "./lanes.ts";
@@ -26,7 +27,12 @@ export interface SqliteOptions {
   synchronous?: "NORMAL" | "FULL";
   /** Unix ms; the process's clock unless a test wants to wind it. */
   clock?: () => number;
+  /** How long another program may keep the file locked before what needs it fails, ms. */
+  lockedMs?: number;
 }
+
+const LOCKED_MS = 30_000;
+const LOOK_MS = 50;
 
 /**
  * Opens the embedded storage. Throws StorageError, with a text for the person at the terminal, when the directory is in
@@ -36,18 +42,13 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   const path = join(options.dataDir, "fractal.db");
   let lock: DirectoryLock | undefined;
   let db: SqliteDatabase | undefined;
+  const lockedMs = options.lockedMs ?? LOCKED_MS;
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     lock = await lockDirectory(options.dataDir);
     db = await openSqlite(path);
-    refuseNewer(db, path);
-    configure(db, options.synchronous ?? "NORMAL");
-    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
-    if (lock.unclean) refuseDamaged(db, path);
-    migrate(db);
-    const connection = new Connection(db, options.clock ?? Date.now);
-    // The lock proves that no other process lives: state writes that held a lane when it ended are over.
-    connection.writeNow(() => freeWriters(connection, connection.now()));
+    const connection = new Connection(db, { clock: options.clock ?? Date.now, lockedMs });
+    await prepare(connection, { db, path, unclean: lock.unclean }, options);
     return storageOver(connection, { path, lock });
   } catch (error) {
     db?.close();
@@ -56,10 +57,43 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   }
 }
 
+/** Each step can be begun again when it has met another program's lock. */
+async function prepare(
+  connection: Connection,
+  { db, path, unclean }: { db: SqliteDatabase; path: string; unclean: boolean },
+  { synchronous = "NORMAL", lockedMs = LOCKED_MS }: SqliteOptions,
+): Promise<void> {
+  const steps = [
+    () => refuseNewer(db, path),
+    () => configure(db, synchronous),
+    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
+    ...(unclean ? [() => refuseDamaged(db, path)] : []),
+    () => migrate(db),
+    // The lock proves that no other process lives: state writes that held a lane when it ended are over.
+    () => connection.writeNow(() => freeWriters(connection, connection.now())),
+  ];
+  for (const step of steps) await patiently(lockedMs, step);
+}
+
+/** Another program may have the file for a while, to back it up for instance. */
+async function patiently(ms: number, work: () => void): Promise<void> {
+  const until = performance.now() + ms;
+  for (;;) {
+    try {
+      work();
+      return;
+    } catch (error) {
+      if (!isLocked(error) || performance.now() >= until) throw error;
+      await delay(LOOK_MS);
+    }
+  }
+}
+
 function configure(db: SqliteDatabase, synchronous: "NORMAL" | "FULL"): void {
   // Works on an empty file only, and before WAL: pages that retention frees are given back to the file system.
   db.exec("pragma auto_vacuum = incremental");
-  db.exec("pragma busy_timeout = 5000");
+  // Waiting inside SQLite would block the event loop; Connection waits outside of it.
+  db.exec("pragma busy_timeout = 0");
   db.exec("pragma journal_mode = wal");
   db.exec(`pragma synchronous = ${synchronous === "FULL" ? "FULL" : "NORMAL"}`);
   db.exec("pragma foreign_keys = on");
