@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id } from "#schemas/common";
+import { LIMITS } from "#schemas/limits";
 import { queryFlag, queryInt, queryList, queryNamespaces } from "#schemas/query";
 import { RunCreateStateful } from "#schemas/run-requests";
 import { Run, RunStatus } from "#schemas/runs";
@@ -59,8 +60,8 @@ const list = route({
   request: {
     params: ofThread,
     query: z.object({
-      limit: queryInt(1, 1000),
-      offset: queryInt(0),
+      limit: queryInt(1, LIMITS.rows),
+      offset: queryInt(0, LIMITS.offset),
       status: RunStatus.optional(),
       select: queryList(runKeys),
     }),

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
+import { Filter, LIMITS } from "./limits.ts";
 
 export const Assistant = z
   .object({
@@ -21,7 +22,7 @@ const Fields = {
   config: optional(RunConfig),
   context: optional(JsonObject),
   metadata: optional(JsonObject),
-  name: optional(z.string().max(1000)),
+  name: optional(z.string().max(LIMITS.text)),
   description: optional(z.string()),
 };
 
@@ -42,9 +43,9 @@ export type AssistantPatch = z.infer<typeof AssistantPatch>;
 
 export const AssistantCount = z
   .object({
-    metadata: optional(JsonObject),
-    graph_id: optional(z.string()),
-    name: optional(z.string()).meta({ description: "Case-insensitive part of the name" }),
+    metadata: optional(Filter),
+    graph_id: optional(z.string().max(LIMITS.text)),
+    name: optional(z.string().max(LIMITS.text)).meta({ description: "Case-insensitive part of the name" }),
   })
   .meta({ id: "AssistantCountRequest" });
 
@@ -52,11 +53,11 @@ export const AssistantSearch = AssistantCount.extend({
   ...PageFields,
   sort_by: optional(z.enum(["assistant_id", "created_at", "updated_at", "name", "graph_id"])),
   sort_order: optional(SortOrder),
-  select: optional(z.array(Assistant.keyof())),
+  select: optional(z.array(Assistant.keyof()).max(LIMITS.selected)),
 }).meta({ id: "AssistantSearchRequest" });
 
 export const AssistantVersionsQuery = z
-  .object({ ...PageFields, metadata: optional(JsonObject) })
+  .object({ ...PageFields, metadata: optional(Filter) })
   .meta({ id: "AssistantVersionsSearchRequest" });
 export type AssistantVersionsQuery = z.infer<typeof AssistantVersionsQuery>;
 

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { LIMITS } from "./limits.ts";
 
 /**
  * UUID of any version, upper case accepted and lowered: peers hand out ids that the strict RFC check refuses, and rows
@@ -54,10 +55,15 @@ export function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) 
   return schema.nullish().transform((given): z.output<T> => given ?? value);
 }
 
+/** `limit` of a search body. */
+export function pageLimit(fallback: number) {
+  return withDefault(z.int().min(1).max(LIMITS.rows), fallback).meta({ default: fallback });
+}
+
 /** Page of a search body: limit 1..1000, 10 by default. */
 export const PageFields = {
-  limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
-  offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
+  limit: pageLimit(10),
+  offset: withDefault(z.int().min(0).max(LIMITS.offset), 0).meta({ default: 0 }),
 };
 
 /** A count, as a bare number. */

@@ -1,4 +1,5 @@
 import { z } from "@hono/zod-openapi";
+import { LIMITS } from "./limits.ts";
 
 const TRUE = new Set(["1", "true", "yes"]);
 const FALSE = new Set(["0", "false", "no"]);
@@ -38,12 +39,14 @@ const LIST = { type: "array", param: { style: "form", explode: true } } as const
 export function queryList<T extends z.ZodType<string>>(item: T) {
   const split = (value: unknown) => (value === "" ? undefined : splitList(value));
   const items = { type: "string", ...(item instanceof z.ZodEnum ? { enum: item.options } : {}) } as const;
-  return z.preprocess(split, z.array(item).optional()).meta({ ...LIST, items });
+  return z.preprocess(split, z.array(item).max(LIMITS.selected).optional()).meta({ ...LIST, items });
 }
 
 /** Namespaces in a query string, in the same spellings; an empty value is the root. */
 export function queryNamespaces() {
-  return z.preprocess(splitList, z.array(z.string()).optional()).meta({ ...LIST, items: { type: "string" } });
+  return z
+    .preprocess(splitList, z.array(z.string()).max(LIMITS.selected).optional())
+    .meta({ ...LIST, items: { type: "string" } });
 }
 
 function splitList(value: unknown): unknown {

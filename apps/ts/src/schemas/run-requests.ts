@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id, JsonObject, RunConfig } from "./common.ts";
+import { LIMITS } from "./limits.ts";
 import { Durability, MultitaskStrategy } from "./runs.ts";
 import { Checkpoint } from "./threads.ts";
 
@@ -81,6 +82,6 @@ export const RunsCancel = z
   .object({
     status: z.enum(["pending", "running", "all"]).optional(),
     thread_id: Id.optional(),
-    run_ids: z.array(Id).min(1).optional(),
+    run_ids: z.array(Id).min(1).max(LIMITS.ids).optional(),
   })
   .meta({ id: "RunsCancel" });

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, optional, withDefault } from "./common.ts";
+import { Id, JsonObject, optional, pageLimit } from "./common.ts";
+import { Filter, LIMITS } from "./limits.ts";
 import { queryFlag, queryInt } from "./query.ts";
 import { Checkpoint } from "./threads.ts";
 
@@ -52,7 +53,11 @@ export const StateUpdated = z
   .meta({ id: "ThreadStateUpdateResponse" });
 export type StateUpdated = z.infer<typeof StateUpdated>;
 
-export const HistoryQuery = z.object({ limit: queryInt(1, 1000), before: Id.optional(), assistant_id: AssistantRef });
+export const HistoryQuery = z.object({
+  limit: queryInt(1, LIMITS.rows),
+  before: Id.optional(),
+  assistant_id: AssistantRef,
+});
 
 /** A checkpoint id, a checkpoint, or a config that holds one. */
 const Before = z
@@ -72,9 +77,9 @@ const Before = z
 
 export const HistoryRequest = z
   .object({
-    limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
+    limit: pageLimit(10),
     before: Before,
-    metadata: optional(JsonObject),
+    metadata: optional(Filter),
     checkpoint: optional(CheckpointRequest),
   })
   .meta({ id: "ThreadStateSearch" });

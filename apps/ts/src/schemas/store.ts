@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { JsonObject, optional, Timestamp, withDefault } from "./common.ts";
+import { JsonObject, optional, PageFields, pageLimit, Timestamp, withDefault } from "./common.ts";
+import { Filter, LIMITS } from "./limits.ts";
 
 export const Item = z
   .object({
@@ -77,7 +78,7 @@ export const StoreDelete = z
 const OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"];
 
 /** Equality, or an object of operators, per key. */
-const Filter = z.record(z.string(), z.unknown()).superRefine((filter, context) => {
+const StoreFilter = Filter.superRefine((filter, context) => {
   for (const [key, condition] of Object.entries(filter)) {
     if (typeof condition !== "object" || condition === null || Array.isArray(condition)) continue;
     const wrong = Object.keys(condition).find((name) => name.startsWith("$") && !OPERATORS.includes(name));
@@ -94,11 +95,10 @@ export const REFRESH =
 export const StoreSearch = z
   .object({
     namespace_prefix: withDefault(Namespace, []),
-    filter: optional(Filter),
-    query: optional(z.string()),
+    filter: optional(StoreFilter),
+    query: optional(z.string().max(LIMITS.filterText)),
     refresh_ttl: optional(z.boolean()).meta({ description: REFRESH }),
-    limit: withDefault(z.int().min(1).max(1000), 10).meta({ default: 10 }),
-    offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
+    ...PageFields,
   })
   .meta({ id: "StoreSearchRequest" });
 export const StoreSearchResult = z.object({ items: z.array(Item) }).meta({ id: "SearchItemsResponse" });
@@ -108,8 +108,8 @@ export const StoreNamespaces = z
     prefix: optional(Namespace),
     suffix: optional(Namespace),
     max_depth: optional(z.int().min(1)),
-    limit: withDefault(z.int().min(1).max(1000), 100).meta({ default: 100 }),
-    offset: withDefault(z.int().min(0), 0).meta({ default: 0 }),
+    ...PageFields,
+    limit: pageLimit(100),
   })
   .meta({ id: "StoreListNamespacesRequest" });
 export const StoreNamespacesResult = z

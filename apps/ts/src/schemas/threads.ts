@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
+import { Filter, LIMITS } from "./limits.ts";
 
 export const ThreadStatus = z.enum(["idle", "busy", "interrupted", "error"]);
 export type ThreadStatus = z.infer<typeof ThreadStatus>;
@@ -111,21 +112,21 @@ export const ThreadPatch = z
 export type ThreadPatch = z.infer<typeof ThreadPatch>;
 
 export const ThreadCount = z
-  .object({ metadata: optional(JsonObject), values: optional(JsonObject), status: optional(ThreadStatus) })
+  .object({ metadata: optional(Filter), values: optional(Filter), status: optional(ThreadStatus) })
   .meta({ id: "ThreadCountRequest" });
 
 export const ThreadSearch = ThreadCount.extend({
   ...PageFields,
-  ids: optional(z.array(Id).max(1000)),
+  ids: optional(z.array(Id).max(LIMITS.ids)),
   sort_by: optional(z.enum(["thread_id", "status", "created_at", "updated_at", "state_updated_at"])),
   sort_order: optional(SortOrder),
-  select: optional(z.array(Thread.keyof())),
-  extract: optional(z.record(z.string(), z.string())).meta({
+  select: optional(z.array(Thread.keyof()).max(LIMITS.selected)),
+  extract: optional(z.record(z.string().max(LIMITS.text), z.string().max(LIMITS.text))).meta({
     description: 'Alias to path, answered in `extracted`: {"last": "values.messages[-1]"}. At most 10.',
   }),
 }).meta({ id: "ThreadSearchRequest" });
 
 export const ThreadPrune = z
-  .object({ thread_ids: z.array(Id).max(1000), strategy: withDefault(TtlStrategy, "delete") })
+  .object({ thread_ids: z.array(Id).max(LIMITS.ids), strategy: withDefault(TtlStrategy, "delete") })
   .meta({ id: "ThreadPruneRequest" });
 export const ThreadPruned = z.object({ pruned_count: z.int() }).meta({ id: "ThreadPruneResponse" });

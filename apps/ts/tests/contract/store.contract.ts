@@ -50,6 +50,11 @@ export function storeContract(engine: Engine): void {
       expect(await keys({ limit: 2, offset: 1 })).toEqual(["4", "3"]);
     });
 
+    it("refuses a filter with more keys than a statement can take, as a graph may send one", async () => {
+      const filter = Object.fromEntries(Array.from({ length: 33_000 }, (_, i) => [`key${i}`, i]));
+      await expect(keys({ filter })).rejects.toMatchObject({ code: "invalid" });
+    });
+
     it("filters by equality and by operators", async () => {
       await put(["n"], "one", { score: 1, tag: "x", list: [1] });
       await bench.advance(10);

@@ -20,7 +20,7 @@ describe("a full disk", () => {
     try {
       db.exec("pragma journal_mode = wal; pragma foreign_keys = on");
       migrate(db);
-      const connection = new Connection(db, Date.now);
+      const connection = new Connection(db, { clock: Date.now, lockedMs: 1_000 });
       const workers = new LiveWorkers();
       workers.register(WORKER.worker_id);
       const [runs, checkpoints] = [sqliteRuns(connection, workers), sqliteCheckpoints(connection)];

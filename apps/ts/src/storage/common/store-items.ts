@@ -2,6 +2,7 @@ import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { StoreItem } from "#core/store/repository";
 import type { JsonObject } from "#schemas/common";
+import { filterProblem } from "#schemas/limits";
 import { keyProblem, namespaceProblem } from "#schemas/store";
 import { passes } from "./json-filters.ts";
 import { iso, parseObject } from "./run-rows.ts";
@@ -46,6 +47,13 @@ export function keyOf(key: string): string {
   const problem = keyProblem(key);
   if (problem !== undefined) throw new RuntimeError("invalid", `The key of an item ${problem}`);
   return key;
+}
+
+/** A graph may search too, and its filters pass no schema. */
+export function boundedFilter(filter: JsonObject | undefined): JsonObject | undefined {
+  const problem = filter && filterProblem(filter);
+  if (problem !== undefined) throw new RuntimeError("invalid", `The filter ${problem}`);
+  return filter;
 }
 
 /** The range of paths below a path: "/" follows "." in code order, so it is exactly the texts that begin with the path. */

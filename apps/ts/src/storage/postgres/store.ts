@@ -4,6 +4,7 @@ import type { Fence } from "#core/runs/fence";
 import type { StoreRepository } from "#core/store/repository";
 import {
   admitted,
+  boundedFilter,
   endOfRange,
   type ItemRow,
   keyOf,
@@ -138,7 +139,7 @@ export function postgresStore(database: Database): StoreRepository {
         where.and(path, (p) => `i.namespace >= ${p}`).and(endOfRange(path), (p) => `i.namespace < ${p}`);
       }
       where.and(scope.filters && required(scope.filters), (p) => `${documentOf("d.value")} @> ${p}::jsonb`);
-      addFilter(where, "d.value", query.filter);
+      addFilter(where, "d.value", boundedFilter(query.filter));
       // "offset 0" keeps the value from being parsed once per condition.
       const exact = query.filter !== undefined || scope.filters !== undefined;
       const parsed = exact ? `, lateral (select ${VALUE} as value offset 0) d` : "";

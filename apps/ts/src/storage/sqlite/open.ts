@@ -1,12 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { NO_SIGNALS } from "#core/signals";
 import type { Storage, StorageError } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
-import { Connection } from "./connection.ts";
+import { Connection, isLocked } from "./connection.ts";
 import { sqliteEvents } from "./events.ts";
 import { FileWatch } from "./file-watch.ts";
 import { freeWriters } from "./lane-state.ts";
@@ -29,11 +30,15 @@ export interface SqliteOptions {
   synchronous?: "NORMAL" | "FULL";
   /** Unix ms; the process's clock unless a test wants to wind it. */
   clock?: () => number;
+  /** How long another program may keep the file locked before what needs it fails, ms. */
+  lockedMs?: number;
   logger?: Pick<Logger, "warn" | "info" | "error">;
   /** Another process has taken the data directory: nothing works any more, and this one should end. */
   onLost?: (error: StorageError) => void;
 }
 
+const LOCKED_MS = 30_000;
+const LOOK_MS = 50;
 const SILENT = { warn: () => undefined, info: () => undefined, error: () => undefined };
 
 /**
@@ -44,18 +49,15 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   const path = join(options.dataDir, "fractal.db");
   let lock: DirectoryLock | undefined;
   let db: SqliteDatabase | undefined;
+  const lockedMs = options.lockedMs ?? LOCKED_MS;
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     lock = await lockDirectory(options.dataDir, path);
     db = await openSqlite(path);
-    refuseNewer(db, path);
-    configure(db, options.synchronous ?? "NORMAL");
-    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
-    if (lock.unclean) refuseDamaged(db, path);
-    migrate(db);
-    const connection = new Connection(db, options.clock ?? Date.now);
+    await prepare(db, { path, unclean: lock.unclean, lockedMs, synchronous: options.synchronous ?? "NORMAL" });
+    const connection = new Connection(db, { clock: options.clock ?? Date.now, lockedMs });
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
-    connection.writeNow(() => freeWriters(connection, connection.now()));
+    await patiently(lockedMs, () => connection.writeNow(() => freeWriters(connection, connection.now())));
     const { logger = SILENT, onLost = () => undefined } = options;
     const watch = new FileWatch({ path, connection, lock, logger, onLost });
     return storageOver(connection, { path, lock, watch });
@@ -66,10 +68,40 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   }
 }
 
+/** Each step can be begun again when it has met another program's lock. */
+async function prepare(
+  db: SqliteDatabase,
+  how: { path: string; unclean: boolean; lockedMs: number; synchronous: "NORMAL" | "FULL" },
+): Promise<void> {
+  const steps = [
+    () => refuseNewer(db, how.path),
+    () => configure(db, how.synchronous),
+    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
+    ...(how.unclean ? [() => refuseDamaged(db, how.path)] : []),
+    () => migrate(db),
+  ];
+  for (const step of steps) await patiently(how.lockedMs, step);
+}
+
+/** Another program may have the file for a while, to back it up for instance. */
+async function patiently(ms: number, work: () => void): Promise<void> {
+  const until = performance.now() + ms;
+  for (;;) {
+    try {
+      work();
+      return;
+    } catch (error) {
+      if (!isLocked(error) || performance.now() >= until) throw error;
+      await delay(LOOK_MS);
+    }
+  }
+}
+
 function configure(db: SqliteDatabase, synchronous: "NORMAL" | "FULL"): void {
   // Works on an empty file only, and before WAL: pages that retention frees are given back to the file system.
   db.exec("pragma auto_vacuum = incremental");
-  db.exec("pragma busy_timeout = 5000");
+  // Waiting inside SQLite would block the event loop; Connection waits outside of it.
+  db.exec("pragma busy_timeout = 0");
   db.exec("pragma journal_mode = wal");
   db.exec(`pragma synchronous = ${synchronous === "FULL" ? "FULL" : "NORMAL"}`);
   db.exec("pragma foreign_keys = on");

@@ -5,6 +5,7 @@ import type { StoreQuery, StoreRepository } from "#core/store/repository";
 import { parseObject } from "../common/run-rows.ts";
 import {
   admitted,
+  boundedFilter,
   endOfRange,
   type ItemRow,
   keyOf,
@@ -128,7 +129,7 @@ export function sqliteStore(connection: Connection): StoreRepository {
 }
 
 function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery): Row[] {
-  const { filter } = query;
+  const filter = boundedFilter(query.filter);
   const exact = filter !== undefined || scope.filters !== undefined;
   const page = pageOf<Row>(
     connection,
