@@ -130,9 +130,9 @@ describe("Codec", () => {
     expect(Object.keys(read)).toContain("a");
   });
 
-  it("refuses a BigInt and passes a cycle to the serializer", async () => {
+  it("refuses a BigInt and cuts a cycle where it would begin again", async () => {
     const named = 'The value of channel "result" cannot be stored: it holds a BigInt';
-    await expect(Promise.resolve(encode({ n: 10n }))).rejects.toThrow(named);
+    expect(() => encode({ n: 10n })).toThrow(named);
     const loop: Record<string, unknown> = { a: 1 };
     loop.self = loop;
     expect(await codec.decode(await encode(loop))).toEqual({ a: 1, self: "[Circular]" });
@@ -141,7 +141,7 @@ describe("Codec", () => {
   it("refuses what JSON leaves out where it is the whole value: its empty text could not be read again", async () => {
     for (const value of [() => 1, Symbol("s"), class {}]) {
       const named = 'The value of channel "result" cannot be stored: it is a function, a symbol or the like';
-      await expect(Promise.resolve(encode(value))).rejects.toThrow(named);
+      expect(() => encode(value)).toThrow(named);
     }
     expect(await codec.decode(await encode({ a: 1, b: () => 1, c: Symbol("s") }))).toEqual({ a: 1 });
   });

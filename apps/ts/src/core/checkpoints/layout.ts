@@ -22,15 +22,20 @@ export interface Base {
   readonly slots: ReadonlyMap<string, Slot>;
 }
 
-export function baseOf(stored: StoredCheckpoint): Base {
+/** @param problems Takes what is missing; without it, a checkpoint that is not whole is an error. */
+export function baseOf(stored: StoredCheckpoint, problems?: string[]): Base {
   const slots = new Map<string, Slot>();
+  const id = stored.row.checkpoint_id;
+  const missing = (what: string) => {
+    if (problems === undefined) throw new Error(`Checkpoint ${id} is not whole: ${what}`);
+    problems.push(what);
+  };
+  if (stored.damage !== undefined) missing(stored.damage);
   for (const [channel, encoded] of Object.entries(stored.row.inline)) slots.set(channel, { encoded, blob: undefined });
   for (const [channel, version] of Object.entries(stored.row.blobs)) {
     const encoded = stored.values[channel];
-    if (encoded === undefined) {
-      throw new Error(`Checkpoint ${stored.row.checkpoint_id} lacks the stored value of channel "${channel}"`);
-    }
-    slots.set(channel, { encoded, blob: version });
+    if (encoded === undefined) missing(`the stored value of channel "${channel}" is missing`);
+    else slots.set(channel, { encoded, blob: version });
   }
   return { row: stored.row, slots };
 }

@@ -4,6 +4,8 @@
  * langchain-core, so they are known by shape, and their classes are learned from the graph's own serializer.
  */
 
+import { type Dict, insideLangchainEscape, isEnvelope, isLangchainEscape, setOwn } from "./records.ts";
+
 // biome-ignore lint/suspicious/noExplicitAny: a message of any copy of langchain-core
 export type AnyMessage = any;
 
@@ -89,7 +91,7 @@ export function kwargsOf(message: AnyMessage, shape: MessageShape): Record<strin
       name = snakeCase(key);
       shape.names.set(key, name);
     }
-    kwargs[name] = value;
+    setOwn(kwargs, name, value);
   }
   for (const key of LATE) {
     const value = message[key];
@@ -103,7 +105,7 @@ export function kwargsOf(message: AnyMessage, shape: MessageShape): Record<strin
 export interface MessageClass {
   readonly make: new (fields: Record<string, unknown>) => AnyMessage;
   /** Name in the envelope to constructor argument. */
-  readonly fields: Record<string, string>;
+  readonly fields: ReadonlyMap<string, string>;
 }
 
 export type MessageClasses = ReadonlyMap<string, MessageClass>;
@@ -124,20 +126,46 @@ export async function learnClasses(serde: Loader): Promise<MessageClasses> {
     const message = (await serde.loadsTyped("json", JSON.stringify(sample)).catch(() => undefined)) as AnyMessage;
     if (message === undefined || learnShape(message)?.id[2] !== name) continue;
     const make = message.constructor;
-    const fields: Record<string, string> = {};
-    for (const [field, alias] of Object.entries(aliasesOf(make.prototype, make.prototype))) fields[alias] = field;
+    const aliases = Object.entries(aliasesOf(make.prototype, make.prototype));
+    const fields = new Map(aliases.map(([field, alias]) => [alias, field]));
     classes.set(name, { make, fields });
   }
   return classes;
 }
 
-/** Constructor arguments from revived kwargs; undefined when a name would need langchain's own renaming. */
-export function argumentsOf(kwargs: Record<string, unknown>, known: MessageClass): Record<string, unknown> | undefined {
+/** Constructor arguments from revived kwargs. */
+export function argumentsOf(kwargs: Record<string, unknown>, known: MessageClass): Record<string, unknown> {
   const fields: Record<string, unknown> = {};
   for (const key of Object.keys(kwargs)) {
-    const field = known.fields[key];
-    if (field === undefined && /[-_\s]/.test(key)) return undefined;
-    if (kwargs[key] !== undefined) fields[field ?? key] = kwargs[key];
+    if (kwargs[key] !== undefined) setOwn(fields, known.fields.get(key) ?? camelCase(key), kwargs[key]);
   }
   return fields;
+}
+
+/** As langchain renames the arguments that it knows nothing of. */
+function camelCase(key: string): string {
+  if (!/[-_\s]/.test(key)) return key;
+  const words = key.trim().replace(/[-_\s]+/g, "_").toLowerCase();
+  return words.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * The class and arguments in what toJSON() of a langchain object gives, without langchain's own escapes; undefined when it
+ * gives something else.
+ */
+export function argumentsInEnvelope(json: unknown): { id: unknown[]; kwargs: Dict } | undefined {
+  const envelope = json as Dict;
+  if (!isEnvelope(envelope) || typeof envelope.kwargs !== "object" || envelope.kwargs === null) return undefined;
+  const kwargs: Dict = {};
+  for (const [key, value] of Object.entries(envelope.kwargs)) setOwn(kwargs, key, withoutEscapes(value));
+  return { id: envelope.id, kwargs };
+}
+
+/** langchain escapes plain objects only, and all that look like an escape. */
+function withoutEscapes(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withoutEscapes);
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  if (isLangchainEscape(value as Dict)) return insideLangchainEscape(value as Dict);
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, withoutEscapes(child)]));
 }

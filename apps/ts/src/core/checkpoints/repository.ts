@@ -63,6 +63,8 @@ export interface StoredCheckpoint {
   values: Record<string, Encoded>;
   /** Pending writes, in writesSortKey order (task_path, task_id, idx). */
   writes: WriteRow[];
+  /** What is wrong with a row that cannot be read whole: it has fewer values than were stored. */
+  damage?: string | undefined;
 }
 
 export interface CheckpointQuery {

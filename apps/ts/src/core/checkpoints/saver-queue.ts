@@ -14,7 +14,7 @@ const QUEUE_BYTES = 8 * 1024 * 1024;
 /** The writes of one saver: their order, how many are under way, and what became of them. */
 export class SaverQueue {
   readonly #options: QueueOptions;
-  /** Values that are being encoded by the serializer; later writes stand behind them. */
+  /** Writes that wait for their parent checkpoint to be read; later ones stand behind them. */
   #order: Promise<void> | undefined;
   #inFlight = 0;
   #bytes = 0;
@@ -34,7 +34,7 @@ export class SaverQueue {
     return this.#inFlight;
   }
 
-  /** Resolves when every value taken so far is encoded. */
+  /** Resolves when every write taken so far is made. */
   async encoded(): Promise<void> {
     await this.#order;
   }
@@ -83,7 +83,7 @@ export class SaverQueue {
       const made = make();
       done = made instanceof Promise ? this.#behind(made, send) : send(made);
     } else {
-      // What needs no serializer still waits its turn.
+      // What needs no parent still waits its turn.
       done = this.#behind(this.#order.then(make), send);
     }
     this.#inFlight++;

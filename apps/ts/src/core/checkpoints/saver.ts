@@ -19,7 +19,8 @@ import type { Fence } from "#core/runs/fence";
 import type { JsonObject } from "#schemas/common";
 import { type Base, baseOf, checkpointText, layOut } from "./layout.ts";
 import { inScope, stripKeys, toStored } from "./namespace.ts";
-import { SaverMemory } from "./saver-memory.ts";
+import { isLeftUpdate, type Salvage, withoutLeftOut } from "./salvage.ts";
+import { type Known, SaverMemory } from "./saver-memory.ts";
 import { SaverQueue } from "./saver-queue.ts";
 import { type Shared, TupleReader } from "./tuples.ts";
 
@@ -65,6 +66,7 @@ export class FencedSaver extends BaseCheckpointSaver {
   readonly #memory: SaverMemory;
   readonly #tuples: TupleReader;
   readonly #queue: SaverQueue;
+  #salvage: Salvage | undefined;
 
   constructor(options: SaverOptions) {
     super(options.serde);
@@ -101,7 +103,24 @@ export class FencedSaver extends BaseCheckpointSaver {
     this.#queue.close(reason);
   }
 
+  /** From now on reads leave out what cannot be used; undefined: they are whole again, or fail. */
+  salvage(how: Salvage | undefined): void {
+    this.#salvage = how;
+  }
+
+  /** The id of the newest checkpoint, when another run left updates on it that no task has written. */
+  async leftUpdatesOn(config: RunnableConfig): Promise<string | undefined> {
+    const found = await this.#find(config);
+    const left = found?.writes.some((write) => isLeftUpdate(write, this.#options.runId));
+    return left === true ? found?.base.row.checkpoint_id : undefined;
+  }
+
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const found = await this.#find(config);
+    return found && this.#tuples.read(found.base, this.#writesOf(found.writes), { salvage: this.#salvage });
+  }
+
+  async #find(config: RunnableConfig): Promise<Known | undefined> {
     const threadId: string | undefined = config.configurable?.thread_id;
     if (threadId === undefined) return undefined;
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
@@ -109,15 +128,19 @@ export class FencedSaver extends BaseCheckpointSaver {
     await this.#queue.encoded();
     const known = this.#memory.find(threadId, ns, id);
     if (known === "none") return undefined;
-    if (known !== undefined) return this.#tuples.read(known.base, known.writes);
+    if (known !== undefined) return known;
     await this.idle();
     const mark = this.#memory.mark(ns);
     const { repository, scope } = this.#options;
     const stored = await repository.get(scope, { thread_id: threadId, checkpoint_ns: ns, checkpoint_id: id });
-    const found = stored && { base: baseOf(stored), writes: stored.writes };
+    const found = stored && { base: baseOf(stored, this.#salvage?.problems), writes: stored.writes };
     if (found !== undefined) this.#memory.rememberBase(found.base);
     if (id === undefined && threadId === this.#options.fence?.threadId) this.#memory.rememberHead(ns, found, mark);
-    return found && this.#tuples.read(found.base, found.writes);
+    return found;
+  }
+
+  #writesOf(writes: readonly WriteRow[]): readonly WriteRow[] {
+    return this.#salvage === undefined ? writes : withoutLeftOut(writes, this.#salvage, this.#options.runId);
   }
 
   override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
@@ -140,7 +163,7 @@ export class FencedSaver extends BaseCheckpointSaver {
       rows = rows.filter((stored) => inScope(checkpointScope, stored.row.checkpoint_ns)).slice(0, options?.limit);
     }
     const shared: Shared | undefined = this.#options.shareReads === true ? new Map() : undefined;
-    for (const stored of rows) yield await this.#tuples.read(baseOf(stored), stored.writes, shared);
+    for (const stored of rows) yield await this.#tuples.read(baseOf(stored), stored.writes, { shared });
   }
 
   override put(...[config, checkpoint, metadata, newVersions]: PutArguments): Promise<RunnableConfig> {
@@ -160,11 +183,11 @@ export class FencedSaver extends BaseCheckpointSaver {
     const channels = Object.keys(checkpoint.channel_values);
     // Everything is read now: the graph goes on and may change its values.
     const changed = channels.filter((channel) => Object.hasOwn(newVersions, channel));
-    const encoding = this.#encodeAll(changed.map((channel) => [channel, checkpoint.channel_values[channel]]));
+    const encoded = this.#encodeAll(changed.map((channel) => [channel, checkpoint.channel_values[channel]]));
     const texts = { checkpointText: checkpointText(checkpoint), metadataText: this.#metadataText(given.metadata) };
     const carries = changed.length < channels.length && parentId !== null;
     const known = carries ? this.#memory.base(ns, parentId) : undefined;
-    const make = (encoded: Encoded[], parent: Base | undefined): FencedWrite => {
+    const make = (parent: Base | undefined): FencedWrite => {
       const made = layOut(
         {
           thread_id: fence.threadId,
@@ -184,9 +207,7 @@ export class FencedSaver extends BaseCheckpointSaver {
       return made.write;
     };
     const written = this.#queue.submit(
-      encoding instanceof Promise || (carries && known === undefined)
-        ? async () => make(await encoding, carries ? (known ?? (await this.#loadBase(ns, parentId))) : undefined)
-        : () => make(encoding, known),
+      carries && known === undefined ? async () => make(await this.#loadBase(ns, parentId)) : () => make(known),
     );
     const result = {
       configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpoint.id },
@@ -208,15 +229,16 @@ export class FencedSaver extends BaseCheckpointSaver {
     if (!checkpointId) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
     const channels = writes.map(([channel]) => channel);
-    const encoding = this.#encodeAll(writes);
-    const make = (encoded: Encoded[]): FencedWrite => {
+    const encoded = this.#encodeAll(writes);
+    const make = (): FencedWrite => {
       const rows = channels.map((channel, i): WriteRow => {
         return {
           thread_id: fence.threadId,
           checkpoint_ns: ns,
           checkpoint_id: checkpointId,
           task_id: task.taskId,
-          idx: WRITES_IDX_MAP[channel] ?? i,
+          // A channel may be called "constructor".
+          idx: Object.hasOwn(WRITES_IDX_MAP, channel) ? (WRITES_IDX_MAP[channel] as number) : i,
           task_path: task.taskPath,
           channel,
           value: encoded[i] as Encoded,
@@ -227,7 +249,7 @@ export class FencedSaver extends BaseCheckpointSaver {
       this.#memory.wrote(ns, checkpointId, rows);
       return { kind: "writes", fence, rows };
     };
-    return this.#queue.submit(encoding instanceof Promise ? async () => make(await encoding) : () => make(encoding));
+    return this.#queue.submit(make);
   }
 
   override async deleteThread(threadId: string): Promise<void> {
@@ -256,7 +278,7 @@ export class FencedSaver extends BaseCheckpointSaver {
       checkpoint_id: id,
       channels,
     });
-    return this.#tuples.history(found, channels);
+    return this.#tuples.history(found, channels, this.#salvage);
   }
 
   /** The fence, when a write to this thread may be made now. */
@@ -272,13 +294,8 @@ export class FencedSaver extends BaseCheckpointSaver {
     return fence;
   }
 
-  #encodeAll(values: PendingWrite[]): Encoded[] | Promise<Encoded[]> {
-    const encoded = values.map(([channel, value]) => this.#codec.encode(value, channel));
-    if (!encoded.some((item) => item instanceof Promise)) return encoded as Encoded[];
-    const all = Promise.all(encoded);
-    // It may have to wait for its turn; the rejection is seen then.
-    all.catch(() => undefined);
-    return all;
+  #encodeAll(values: PendingWrite[]): Encoded[] {
+    return values.map(([channel, value]) => this.#codec.encode(value, channel));
   }
 
   #metadataText(metadata: CheckpointMetadata): string {

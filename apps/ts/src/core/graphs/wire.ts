@@ -84,12 +84,18 @@ function plainToWire(value: Dict): Dict {
       copy = {};
       for (const earlier of keys) {
         if (earlier === key) break;
-        copy[earlier] = value[earlier];
+        setOwn(copy, earlier, value[earlier]);
       }
     }
-    if (copy !== undefined) copy[key] = wired;
+    if (copy !== undefined) setOwn(copy, key, wired);
   }
   return copy ?? (Object.getPrototypeOf(value) === Object.prototype ? value : { ...value });
+}
+
+/** Assigning to `__proto__` would set the prototype, and the value would be gone. */
+function setOwn(target: Dict, key: string, value: unknown): void {
+  if (key !== "__proto__") target[key] = value;
+  else Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
 /**

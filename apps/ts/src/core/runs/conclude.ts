@@ -45,7 +45,7 @@ async function refreshThread(env: RunEnvironment, run: RunRecord): Promise<void>
   const fence = await lanes.acquire(scope, run.thread_id, newId());
   if (typeof fence === "string") return;
   try {
-    const state = await readRunState(graph, run.thread_id);
+    const state = await readRunState(graph, run.thread_id, { saver, logger: env.logger });
     await lanes.complete(fence, { scope: checkpointScope, state, metadata: {}, events: [], error: run.error });
   } catch (error) {
     await lanes.abandon(fence);

@@ -227,7 +227,9 @@ export class RunExecution {
   async #stateFromStore(): Promise<RunOutcome["state"]> {
     if (this.#prepared === undefined || this.#kwargs.transient) return undefined;
     try {
-      return await readRunState(this.#prepared.graph, this.#handle.run.thread_id);
+      const { graph, durable: saver } = this.#prepared;
+      const { logger } = this.#env;
+      return await readRunState(graph, this.#handle.run.thread_id, saver && { saver, logger });
     } catch (error) {
       this.#env.logger.error(
         { run_id: this.#handle.run.run_id, err: error },

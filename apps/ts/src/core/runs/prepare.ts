@@ -11,6 +11,7 @@ import { ScopedStore } from "#core/store/langgraph-store";
 import type { StoreTtl } from "#core/store/ttl";
 import type { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
+import { passOverRefused } from "#core/threads/read-snapshot";
 import type { JsonObject } from "#schemas/common";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
@@ -48,6 +49,8 @@ export interface Prepared {
   graph: GraphLike;
   toolkit: GraphToolkit;
   saver: { settled(): Promise<void>; close(reason: unknown): void };
+  /** The same, where the thread's state is stored. */
+  durable: FencedSaver | undefined;
   checkpointScope: string;
   recovery: Recovery | "first";
   /** A node that the run would go on with and that the graph no longer has. */
@@ -105,10 +108,12 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
   if (control !== undefined) handle.attach(control);
   const goesOn = recovery === "continue";
   if (!goesOn) await requireFork(durable, configurable);
+  if (durable !== undefined) await passOverRefused({ graph, saver: durable, logger: env.logger }, run.thread_id);
   return {
     graph,
     toolkit,
     saver: durable ?? NOTHING_IN_FLIGHT,
+    durable,
     checkpointScope,
     recovery,
     vanished: goesOn && durable !== undefined ? await vanishedNode(graph, durable, run.thread_id) : undefined,

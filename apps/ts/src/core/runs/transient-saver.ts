@@ -83,7 +83,8 @@ export class TransientSaver extends BaseCheckpointSaver {
     const kept = this.#writes.get(place) ?? new Map<string, Write>();
     this.#writes.set(place, kept);
     writes.forEach(([channel, value], position) => {
-      const idx = WRITES_IDX_MAP[channel] ?? position;
+      // A channel may be called "constructor".
+      const idx = Object.hasOwn(WRITES_IDX_MAP, channel) ? (WRITES_IDX_MAP[channel] as number) : position;
       const key = `${taskId},${idx}`;
       // A special write replaces the earlier one; an ordinary write of a finished task stands.
       if (idx < 0 || !kept.has(key)) kept.set(key, { taskId, idx, path: taskPath, channel, value });

@@ -1,7 +1,7 @@
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { toStored } from "#core/checkpoints/namespace";
-import type { StoredCheckpoint } from "#core/checkpoints/repository";
+import type { CheckpointQuery, CheckpointRow, StoredCheckpoint } from "#core/checkpoints/repository";
 import { createSaver, type FencedSaver, type SaverOptions } from "#core/checkpoints/saver";
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import { bindGraph } from "#core/graphs/bind";
@@ -16,6 +16,7 @@ import type { JsonObject } from "#schemas/common";
 import type { StateUpdate, StateUpdated } from "#schemas/state";
 import type { Superstep, Thread, ThreadState } from "#schemas/threads";
 import { HistoryCache, historyKey } from "./history-cache.ts";
+import { isReadable, readSnapshot, type SnapshotReader, salvageAll } from "./read-snapshot.ts";
 import { type Place, type PlaceDeps, StatePlaces } from "./state-place.ts";
 import {
   type CheckpointRef,
@@ -84,10 +85,9 @@ export class StateService {
     const thread = await this.#thread(scope, threadId);
     const access = await this.#find(scope, thread, query);
     if (access === undefined) return emptyState();
-    const { graph } = await this.#open(scope, access, { accessContext: "threads.read" });
+    const reader = await this.#open(scope, access, { accessContext: "threads.read" });
     const config = { configurable: this.#configurable(access) };
-    const snapshot: StateSnapshot = await graph.getState(config, { subgraphs: query.subgraphs ?? false });
-    return toThreadState(snapshot);
+    return toThreadState(await readSnapshot(reader, config, { subgraphs: query.subgraphs ?? false }));
   }
 
   /**
@@ -127,17 +127,28 @@ export class StateService {
     // The saver reads the rows that are here already; anything else it asks the storage.
     const rows: Storage["checkpoints"] = {
       ...checkpoints,
-      get: (asker, query) => checkpoints.get(asker, query),
+      get: async (asker, query) =>
+        stored.find(({ row }) => isAt(row, query)) ?? (await checkpoints.get(asker, query)),
       ancestors: (asker, query) => checkpoints.ancestors(asker, query),
       list: async () => stored,
     };
-    const { graph } = await this.#open(scope, access, { accessContext: "threads.read", shareReads: true, rows });
+    const reader = await this.#open(scope, access, { accessContext: "threads.read", shareReads: true, rows });
     const config = { configurable: { ...this.#configurable(access), checkpoint_ns: access.namespace ?? "" } };
     const memo: WireMemo = new Map();
     const texts = new Map<string, string>();
-    for await (const snapshot of graph.getStateHistory(config)) {
+    const add = (snapshot: StateSnapshot) => {
       const state = toThreadState(snapshot, memo);
       if (state.checkpoint?.checkpoint_id != null) texts.set(state.checkpoint.checkpoint_id, encodeJson(state));
+    };
+    try {
+      for await (const snapshot of reader.graph.getStateHistory(config)) add(snapshot);
+    } catch (error) {
+      if (error instanceof RuntimeError) throw error;
+      // One that cannot be read ends the list: from here on each is read by itself.
+      for (const { row } of stored.slice(texts.size)) {
+        const at = { configurable: { ...config.configurable, checkpoint_id: row.checkpoint_id } };
+        add(await readSnapshot(reader, at));
+      }
     }
     return texts;
   }
@@ -222,8 +233,8 @@ export class StateService {
     scope: AuthScope,
     access: Access,
     options: OpenOptions,
-  ): Promise<{ graph: GraphLike; saver: FencedSaver; toolkit: GraphToolkit }> {
-    const { checkpoints, commits, graphs } = this.#deps;
+  ): Promise<SnapshotReader & { toolkit: GraphToolkit }> {
+    const { checkpoints, commits, graphs, logger } = this.#deps;
     const { accessContext, fence, shareReads, rows } = options;
     const { graphId, assistant, checkpointScope } = access.place;
     const merged = mergeRunConfig({ assistant });
@@ -242,7 +253,7 @@ export class StateService {
       fence,
       shareReads,
     });
-    return { graph: bindGraph(shared, { checkpointer: saver }), saver, toolkit };
+    return { graph: bindGraph(shared, { checkpointer: saver }), saver, logger, toolkit };
   }
 
   /** Takes the lane as a run would, writes, and leaves thread and lane as a run would. */
@@ -259,11 +270,9 @@ export class StateService {
     try {
       const opened = await this.#open(scope, access, { accessContext: "threads.update", fence });
       saver = opened.saver;
-      const config = await apply(opened.graph, opened.toolkit).catch((error: unknown) => {
-        throw saver?.failure ?? refused(error);
-      });
+      const config = await this.#apply(opened, access, () => apply(opened.graph, opened.toolkit));
       await saver.settled();
-      await this.#complete(fence, place.checkpointScope, opened.graph);
+      await this.#complete(fence, place.checkpointScope, opened);
       return config;
     } catch (error) {
       saver?.close(error);
@@ -274,6 +283,21 @@ export class StateService {
     }
   }
 
+  /** What cannot be read of the state must not keep it from being written anew. */
+  async #apply<T>(reader: SnapshotReader, access: Access, write: () => Promise<T>): Promise<T> {
+    const { saver, logger } = reader;
+    const failed = (error: unknown): never => {
+      throw saver.failure ?? refused(error);
+    };
+    return write().catch(async (error: unknown) => {
+      if (saver.failure !== undefined || error instanceof RuntimeError) failed(error);
+      if (await isReadable(reader, { configurable: this.#configurable(access) })) failed(error);
+      logger.warn({ thread_id: access.threadId, err: error }, "state is written over what cannot be read of it");
+      salvageAll(saver);
+      return write().catch(failed);
+    });
+  }
+
   async #acquire(scope: AuthScope, threadId: string): Promise<Fence> {
     const fence = await this.#deps.lanes.acquire(scope, threadId, this.#deps.workerId);
     if (fence === "busy") throw busy();
@@ -282,9 +306,9 @@ export class StateService {
   }
 
   /** Thread values, interrupts and status follow the new state, in the transaction that frees the lane. */
-  async #complete(fence: Fence, checkpointScope: string, graph: GraphLike): Promise<void> {
+  async #complete(fence: Fence, checkpointScope: string, reader: SnapshotReader): Promise<void> {
     const { threadId } = fence;
-    const snapshot: StateSnapshot = await graph.getState({ configurable: { thread_id: threadId } });
+    const snapshot = await readSnapshot(reader, { configurable: { thread_id: threadId } });
     const event: EventRow = {
       epoch: fence.epoch,
       n: 0,
@@ -300,6 +324,10 @@ export class StateService {
     this.#deps.onStateUpdate?.(threadId, event);
     this.#deps.logger.debug({ thread_id: threadId, epoch: fence.epoch }, "thread state was written");
   }
+}
+
+function isAt(row: CheckpointRow, query: CheckpointQuery): boolean {
+  return row.checkpoint_id === query.checkpoint_id && row.checkpoint_ns === query.checkpoint_ns;
 }
 
 function noThread(threadId: string): RuntimeError {

@@ -1,5 +1,5 @@
 import { splitStored, toStored } from "#core/checkpoints/namespace";
-import { parseObject } from "./run-rows.ts";
+import { readMetadata } from "./checkpoint-columns.ts";
 
 /** The newest checkpoint of a namespace. */
 export interface NewestCheckpoint {
@@ -20,7 +20,7 @@ export function keptNamespaces<T extends NewestCheckpoint>(newest: readonly T[])
   return newest.filter(({ ns, metadata }) => {
     const { scope, namespace } = splitStored(ns);
     if (!namespace.includes(":") || metadata === null) return true;
-    const { parents } = parseObject(metadata);
+    const { parents } = readMetadata(metadata) ?? {};
     if (typeof parents !== "object" || parents === null) return true;
     return Object.entries(parents).every(([parent, id]) => {
       const at = standing.get(toStored(scope, parent));

@@ -1,6 +1,6 @@
 import type { Encoded, WriteRow } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
-import { inlineChannels, unpackInline } from "../common/inline-values.ts";
+import { readValues } from "../common/checkpoint-columns.ts";
 import {
   BLOB,
   BLOB_PART,
@@ -86,11 +86,11 @@ function climb(
   for (const write of writes.sort(byPosition).reverse()) {
     remaining.get(write.c as string)?.newestFirst.push(toWrite(threadId, write));
   }
-  const inline = inlineChannels(ancestor.value);
+  const { inline } = readValues({ inline: ancestor.value, blobs: "{}" });
   for (const [channel, history] of remaining) {
     const blob = parts.find((part) => part.kind === BLOB && part.a === channel && part.epoch === ancestor.pos);
     if (blob !== undefined) history.seed = encodedOf(blob);
-    else if (inline.includes(channel)) history.seed = unpackInline(ancestor.value)[channel];
+    else if (Object.hasOwn(inline, channel)) history.seed = inline[channel];
     if (history.seed !== undefined) remaining.delete(channel);
   }
 }

@@ -1,5 +1,5 @@
 import type { Encoded, StoredCheckpoint, WriteRow } from "#core/checkpoints/repository";
-import { unpackInline } from "../common/inline-values.ts";
+import { readValues } from "../common/checkpoint-columns.ts";
 
 /**
  * Checkpoints, blobs and writes come as the rows of one statement (bytes in an array or in JSON would be read far more
@@ -64,33 +64,39 @@ export function toStored(threadId: string, parts: readonly PartRow[]): StoredChe
       else others.push(part);
     }
   }
-  return checkpoints.sort(byPosition).map((part) => ({
-    row: {
-      thread_id: threadId,
-      checkpoint_ns: part.ns,
-      checkpoint_id: part.checkpoint_id as string,
-      parent_checkpoint_id: part.a,
-      checkpoint: part.d as string,
-      metadata: part.b as string,
-      inline: unpackInline(part.value),
-      blobs: JSON.parse(part.c as string) as Record<string, string>,
-      run_id: part.run_id,
-      epoch: part.epoch as number,
-    },
-    values: valuesOf(threadId, part, blobs),
-    writes: (writes.get(placeOf(part)) ?? []).sort(byPosition).map((write) => toWrite(threadId, write)),
-  }));
+  return checkpoints.sort(byPosition).map((part) => {
+    const { damage, ...stored } = readValues({ inline: part.value, blobs: part.c as string });
+    return {
+      row: {
+        thread_id: threadId,
+        checkpoint_ns: part.ns,
+        checkpoint_id: part.checkpoint_id as string,
+        parent_checkpoint_id: part.a,
+        checkpoint: part.d as string,
+        metadata: part.b as string,
+        ...stored,
+        run_id: part.run_id,
+        epoch: part.epoch as number,
+      },
+      values: valuesOf(part.ns, stored.blobs, blobs),
+      writes: (writes.get(placeOf(part)) ?? []).sort(byPosition).map((write) => toWrite(threadId, write)),
+      damage,
+    };
+  });
 }
 
-function valuesOf(threadId: string, part: PartRow, blobs: ReadonlyMap<string, Encoded>): Record<string, Encoded> {
-  const versions = Object.entries(JSON.parse(part.c as string) as Record<string, string>);
-  return Object.fromEntries(
-    versions.map(([channel, version]) => {
-      const value = blobs.get(`${part.ns}\n${channel}\n${version}`);
-      if (value === undefined) throw new Error(`Blob ${channel}@${version} of thread ${threadId} is missing`);
-      return [channel, value];
-    }),
-  );
+/** The reader says what is missing; other checkpoints are read all the same. */
+function valuesOf(
+  ns: string,
+  versions: Record<string, string>,
+  blobs: ReadonlyMap<string, Encoded>,
+): Record<string, Encoded> {
+  const values: Record<string, Encoded> = {};
+  for (const [channel, version] of Object.entries(versions)) {
+    const value = blobs.get(`${ns}\n${channel}\n${version}`);
+    if (value !== undefined) values[channel] = value;
+  }
+  return values;
 }
 
 export function toWrite(threadId: string, part: PartRow): WriteRow {

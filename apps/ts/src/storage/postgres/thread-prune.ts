@@ -1,8 +1,6 @@
 import type { AuthScope } from "#core/identity/scope";
-import type { JsonObject } from "#schemas/common";
-import { inlineChannels } from "../common/inline-values.ts";
+import { channelsIn, deltaChannels } from "../common/checkpoint-columns.ts";
 import { keptNamespaces, type NewestCheckpoint } from "../common/kept-namespaces.ts";
-import { parseObject } from "../common/run-rows.ts";
 import type { Database, Transaction } from "./database.ts";
 import { SEEN, seenParams } from "./thread-rows.ts";
 
@@ -112,20 +110,10 @@ async function ancestorsNeeded(
     const chain = await transaction.rows<Link>(CHAIN, [from.threadId, from.ns, at, STEP]);
     for (const [i, link] of chain.entries()) {
       if (i > 0) needed.push(link.checkpoint_id);
-      for (const channel of storedIn(link)) missing.delete(channel);
+      for (const channel of channelsIn(link)) missing.delete(channel);
       if (missing.size === 0) return needed;
     }
     if (chain.length <= STEP) return needed;
     at = (chain.at(-1) as Link).checkpoint_id;
   }
-}
-
-/** LangGraph counts, per delta channel, the steps since its value was last stored whole. */
-function deltaChannels(metadata: string): string[] {
-  const counters = parseObject(metadata).counters_since_delta_snapshot;
-  return typeof counters === "object" && counters !== null ? Object.keys(counters as JsonObject) : [];
-}
-
-function storedIn(row: Link): string[] {
-  return [...Object.keys(parseObject(row.blobs)), ...inlineChannels(row.inline)];
 }

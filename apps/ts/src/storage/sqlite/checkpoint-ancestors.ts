@@ -1,5 +1,5 @@
 import type { Encoded, WriteRow } from "#core/checkpoints/repository";
-import { inlineChannels, unpackInline } from "../common/inline-values.ts";
+import { readValues } from "../common/checkpoint-columns.ts";
 import { blobOf, type Place, writesOn } from "./checkpoint-rows.ts";
 import type { Connection } from "./connection.ts";
 
@@ -55,8 +55,8 @@ export function ancestorsOf(
 
 function valueIn(connection: Connection, place: Place, at: { row: Row; channel: string }): Encoded | undefined {
   const { row, channel } = at;
-  const blobs = JSON.parse(row.blobs) as Record<string, string>;
+  const { blobs, inline } = readValues(row);
   const version = Object.hasOwn(blobs, channel) ? blobs[channel] : undefined;
   if (version !== undefined) return blobOf(connection, place, { channel, version });
-  return inlineChannels(row.inline).includes(channel) ? unpackInline(row.inline)[channel] : undefined;
+  return Object.hasOwn(inline, channel) ? inline[channel] : undefined;
 }

@@ -1,8 +1,7 @@
 import type { CheckpointRepository, CheckpointRow, Encoded, StoredCheckpoint } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
-import { unpackInline } from "../common/inline-values.ts";
+import { readMetadata, readValues } from "../common/checkpoint-columns.ts";
 import { contains } from "../common/json-filters.ts";
-import { parseObject } from "../common/run-rows.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
 import { commitBatch } from "./checkpoint-commit.ts";
 import { blobOf, type Place, threadInScope, writesOn } from "./checkpoint-rows.ts";
@@ -136,7 +135,7 @@ function listStored(
       select: `select id${filter === undefined ? "" : ", metadata"} from checkpoints`,
       where,
       order: "checkpoint_id desc, ns",
-      match: filter === undefined ? undefined : (row) => contains(parseObject(row.metadata), filter),
+      match: filter === undefined ? undefined : (row) => contains(readMetadata(row.metadata) ?? {}, filter),
     },
     { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 },
   );
@@ -155,14 +154,15 @@ function stored(
   from: { row: Row; seen: Map<string, Encoded> },
 ): StoredCheckpoint {
   const { row, seen } = from;
-  const blobs = JSON.parse(row.blobs) as Record<string, string>;
+  const { inline, blobs, damage } = readValues(row);
   const values: Record<string, Encoded> = {};
   for (const [channel, version] of Object.entries(blobs)) {
     const key = `${row.ns}\n${channel}\n${version}`;
     let value = seen.get(key);
     if (value === undefined) {
       value = blobOf(connection, place, { channel, version });
-      if (value === undefined) throw new Error(`Blob ${channel}@${version} of thread ${place.thread_id} is missing`);
+      // The reader says what is missing; other checkpoints are read all the same.
+      if (value === undefined) continue;
       seen.set(key, value);
     }
     values[channel] = value;
@@ -174,12 +174,12 @@ function stored(
     parent_checkpoint_id: row.parent_id,
     checkpoint: row.checkpoint,
     metadata: row.metadata,
-    inline: unpackInline(row.inline),
+    inline,
     blobs,
     run_id: row.run_id,
     epoch: row.epoch,
   };
-  return { row: checkpoint, values, writes: writesOn(connection, place, row.checkpoint_id) };
+  return { row: checkpoint, values, writes: writesOn(connection, place, row.checkpoint_id), damage };
 }
 
 /** "" and "assistant:<id>", by jumping through the index from one to the next over what lies below each. */

@@ -1,7 +1,5 @@
-import type { JsonObject } from "#schemas/common";
-import { inlineChannels } from "../common/inline-values.ts";
+import { channelsIn, deltaChannels } from "../common/checkpoint-columns.ts";
 import { keptNamespaces, type NewestCheckpoint } from "../common/kept-namespaces.ts";
-import { parseObject } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { markGarbage } from "./purge.ts";
 
@@ -44,20 +42,10 @@ function neededBy(connection: Connection, of: { thread: number; ns: string; newe
   let row = load.get<Row>(of.thread, of.ns, of.newest);
   const missing = new Set(row === undefined ? [] : deltaChannels(row.metadata));
   while (row !== undefined) {
-    for (const channel of storedIn(row)) missing.delete(channel);
+    for (const channel of channelsIn(row)) missing.delete(channel);
     if (missing.size === 0 || row.parent_id === null) break;
     row = load.get<Row>(of.thread, of.ns, row.parent_id);
     if (row !== undefined) kept.push(row.checkpoint_id);
   }
   return kept;
-}
-
-/** LangGraph counts, per delta channel, the steps since its value was last stored whole. */
-function deltaChannels(metadata: string): string[] {
-  const counters = parseObject(metadata).counters_since_delta_snapshot;
-  return typeof counters === "object" && counters !== null ? Object.keys(counters as JsonObject) : [];
-}
-
-function storedIn(row: Row): string[] {
-  return [...Object.keys(parseObject(row.blobs)), ...inlineChannels(row.inline)];
 }
