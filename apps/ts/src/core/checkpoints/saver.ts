@@ -17,6 +17,7 @@ import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { JsonObject } from "#schemas/common";
+import { CheckpointIds } from "./ids.ts";
 import { type Base, baseOf, checkpointText, layOut } from "./layout.ts";
 import { inScope, stripKeys, toStored } from "./namespace.ts";
 import { SaverMemory } from "./saver-memory.ts";
@@ -46,6 +47,8 @@ export interface SaverOptions {
   acknowledge?: "written" | "queued" | undefined;
   /** Called once, before the failing call rejects, when a write was fenced off or failed for good. */
   onLost?: ((error: unknown) => void) | undefined;
+  /** `configurable` of the request: the checkpoints that it names are stored ones, whether or not they are read. */
+  configurable?: JsonObject | undefined;
   /** Reads share decoded values between checkpoints of a list. Only for readers that change nothing (history). */
   shareReads?: boolean | undefined;
 }
@@ -65,6 +68,7 @@ export class FencedSaver extends BaseCheckpointSaver {
   readonly #memory: SaverMemory;
   readonly #tuples: TupleReader;
   readonly #queue: SaverQueue;
+  readonly #ids = new CheckpointIds();
 
   constructor(options: SaverOptions) {
     super(options.serde);
@@ -74,6 +78,10 @@ export class FencedSaver extends BaseCheckpointSaver {
     this.#memory = new SaverMemory(options.fence?.threadId, options.fence?.epoch === 1);
     this.#tuples = new TupleReader(options, this.#codec);
     this.#queue = new SaverQueue(options);
+    const { checkpoint_id: id, checkpoint_map: map } = options.configurable ?? {};
+    for (const named of [id, ...Object.values(map ?? {})]) {
+      if (typeof named === "string") this.#ids.learn(undefined, named);
+    }
   }
 
   /** The error of the first write that was lost, as given to onLost. */
@@ -101,15 +109,21 @@ export class FencedSaver extends BaseCheckpointSaver {
     this.#queue.close(reason);
   }
 
+  /** The id under which a checkpoint is stored that langgraph calls `id`, in events say. */
+  storedId(id: string, namespace: string): string {
+    return this.#ids.of(id, toStored(this.#options.checkpointScope, namespace));
+  }
+
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const threadId: string | undefined = config.configurable?.thread_id;
     if (threadId === undefined) return undefined;
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
-    const id: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const named: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const id = named && this.#ids.known(named);
     await this.#queue.encoded();
     const known = this.#memory.find(threadId, ns, id);
     if (known === "none") return undefined;
-    if (known !== undefined) return this.#tuples.read(known.base, known.writes);
+    if (known !== undefined) return this.#met(ns, await this.#tuples.read(known.base, known.writes));
     await this.idle();
     const mark = this.#memory.mark(ns);
     const { repository, scope } = this.#options;
@@ -117,7 +131,7 @@ export class FencedSaver extends BaseCheckpointSaver {
     const found = stored && { base: baseOf(stored), writes: stored.writes };
     if (found !== undefined) this.#memory.rememberBase(found.base);
     if (id === undefined && threadId === this.#options.fence?.threadId) this.#memory.rememberHead(ns, found, mark);
-    return found && this.#tuples.read(found.base, found.writes);
+    return found && this.#met(ns, await this.#tuples.read(found.base, found.writes));
   }
 
   override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
@@ -126,12 +140,14 @@ export class FencedSaver extends BaseCheckpointSaver {
     const { checkpointScope, repository, scope } = this.#options;
     const namespace: string | undefined = config.configurable?.checkpoint_ns;
     const ns = namespace === undefined ? undefined : toStored(checkpointScope, namespace);
+    const id: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const before: string | undefined = options?.before?.configurable?.checkpoint_id || undefined;
     await this.idle();
     let rows = await repository.list(scope, {
       thread_id: threadId,
       checkpoint_ns: ns,
-      checkpoint_id: config.configurable?.checkpoint_id || undefined,
-      before: options?.before?.configurable?.checkpoint_id || undefined,
+      checkpoint_id: id && this.#ids.known(id),
+      before: before && this.#ids.known(before),
       filter: options?.filter,
       // Over all namespaces the scope is filtered here, so the limit is too.
       limit: ns === undefined ? undefined : options?.limit,
@@ -140,7 +156,9 @@ export class FencedSaver extends BaseCheckpointSaver {
       rows = rows.filter((stored) => inScope(checkpointScope, stored.row.checkpoint_ns)).slice(0, options?.limit);
     }
     const shared: Shared | undefined = this.#options.shareReads === true ? new Map() : undefined;
-    for (const stored of rows) yield await this.#tuples.read(baseOf(stored), stored.writes, shared);
+    for (const stored of rows) {
+      yield this.#met(stored.row.checkpoint_ns, await this.#tuples.read(baseOf(stored), stored.writes, shared));
+    }
   }
 
   override put(...[config, checkpoint, metadata, newVersions]: PutArguments): Promise<RunnableConfig> {
@@ -156,7 +174,9 @@ export class FencedSaver extends BaseCheckpointSaver {
     const { checkpointScope } = this.#options;
     const namespace: string = config.configurable?.checkpoint_ns ?? "";
     const ns = toStored(checkpointScope, namespace);
-    const parentId: string | null = config.configurable?.checkpoint_id || null;
+    const parent: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const parentId = parent === undefined ? null : this.#ids.of(parent, ns);
+    const checkpointId = this.#ids.of(checkpoint.id, ns);
     const channels = Object.keys(checkpoint.channel_values);
     // Everything is read now: the graph goes on and may change its values.
     const changed = channels.filter((channel) => Object.hasOwn(newVersions, channel));
@@ -169,6 +189,7 @@ export class FencedSaver extends BaseCheckpointSaver {
         {
           thread_id: fence.threadId,
           checkpoint_ns: ns,
+          checkpoint_id: checkpointId,
           parent_checkpoint_id: parentId,
           checkpoint,
           metadata: given.metadata,
@@ -189,7 +210,7 @@ export class FencedSaver extends BaseCheckpointSaver {
         : () => make(encoding, known),
     );
     const result = {
-      configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpoint.id },
+      configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId },
     };
     return written.then(() => result);
   }
@@ -204,9 +225,10 @@ export class FencedSaver extends BaseCheckpointSaver {
     task: { taskId: string; taskPath: string },
   ): Promise<void> {
     const fence = this.#fenceFor(config, "writes");
-    const checkpointId: string | undefined = config.configurable?.checkpoint_id;
-    if (!checkpointId) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
+    const named: string | undefined = config.configurable?.checkpoint_id;
+    if (!named) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
+    const checkpointId = this.#ids.of(named, ns);
     const channels = writes.map(([channel]) => channel);
     const encoding = this.#encodeAll(writes);
     const make = (encoded: Encoded[]): FencedWrite => {
@@ -253,7 +275,7 @@ export class FencedSaver extends BaseCheckpointSaver {
     const found = await repository.ancestors(scope, {
       thread_id: threadId,
       checkpoint_ns: ns,
-      checkpoint_id: id,
+      checkpoint_id: this.#ids.known(id),
       channels,
     });
     return this.#tuples.history(found, channels);
@@ -283,8 +305,20 @@ export class FencedSaver extends BaseCheckpointSaver {
 
   #metadataText(metadata: CheckpointMetadata): string {
     const { checkpointScope, metadata: extra } = this.#options;
-    if (checkpointScope === "" || metadata.parents === undefined) return JSON.stringify({ ...extra, ...metadata });
-    return JSON.stringify({ ...extra, ...metadata, parents: stripKeys(checkpointScope, metadata.parents) });
+    const { parents } = metadata;
+    if (parents === undefined) return JSON.stringify({ ...extra, ...metadata });
+    const stored = Object.entries(stripKeys(checkpointScope, parents)).map(([ns, id]) => [ns, this.storedId(id, ns)]);
+    return JSON.stringify({ ...extra, ...metadata, parents: Object.fromEntries(stored) });
+  }
+
+  /** Notes the ids of a checkpoint that is given to langgraph: none of them is new. */
+  #met(ns: string, tuple: CheckpointTuple): CheckpointTuple {
+    if (this.#options.fence === undefined) return tuple;
+    const { config, checkpoint, parentConfig, metadata } = tuple;
+    this.#ids.learn(ns, checkpoint.id, config.configurable?.checkpoint_id);
+    if (parentConfig !== undefined) this.#ids.learn(ns, parentConfig.configurable?.checkpoint_id);
+    for (const parent of Object.values(metadata?.parents ?? {})) this.#ids.learn(undefined, parent);
+    return tuple;
   }
 
   async #loadBase(ns: string, checkpointId: string): Promise<Base | undefined> {

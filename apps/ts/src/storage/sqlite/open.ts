@@ -5,6 +5,7 @@ import type { Storage } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
+import { newestTime, steadyClock } from "./clock.ts";
 import { Connection } from "./connection.ts";
 import { sqliteEvents } from "./events.ts";
 import { freeWriters } from "./lane-state.ts";
@@ -24,7 +25,7 @@ export interface SqliteOptions {
   dataDir: string;
   /** NORMAL: a power cut may cost the last commits, never the file. FULL: not even those, at a quarter of the speed. */
   synchronous?: "NORMAL" | "FULL";
-  /** Unix ms; the process's clock unless a test wants to wind it. */
+  /** Unix ms; a clock that never goes back unless a test wants to wind it. */
   clock?: () => number;
 }
 
@@ -45,7 +46,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
     if (lock.unclean) refuseDamaged(db, path);
     migrate(db);
-    const connection = new Connection(db, options.clock ?? Date.now);
+    const connection = new Connection(db, options.clock ?? steadyClock(newestTime(db)));
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
     connection.writeNow(() => freeWriters(connection, connection.now()));
     return storageOver(connection, { path, lock });
