@@ -24,12 +24,9 @@ export function contains(value: unknown, part: unknown): boolean {
   return Object.entries(part).every(([key, item]) => contains((value as Record<string, unknown>)[key], item));
 }
 
-function newestFirst(a: CheckpointRow, b: CheckpointRow): number {
-  return a.checkpoint_id < b.checkpoint_id ? 1 : a.checkpoint_id > b.checkpoint_id ? -1 : 0;
-}
-
 /** The port in its simplest form: what the SQL adapters are compared with. */
 export class MemoryRepository implements CheckpointRepository {
+  /** In the order of writing. */
   readonly rows: CheckpointRow[] = [];
   readonly blobs: BlobRow[] = [];
   readonly writes: WriteRow[] = [];
@@ -128,16 +125,19 @@ export class MemoryRepository implements CheckpointRepository {
   }
 
   #select(query: CheckpointQuery): CheckpointRow[] {
+    const edge = this.rows.findIndex(
+      (row) => row.thread_id === query.thread_id && row.checkpoint_id === query.before,
+    );
     return this.rows
       .filter(
-        (row) =>
+        (row, order) =>
           row.thread_id === query.thread_id &&
           (query.checkpoint_ns === undefined || row.checkpoint_ns === query.checkpoint_ns) &&
           (query.checkpoint_id === undefined || row.checkpoint_id === query.checkpoint_id) &&
-          (query.before === undefined || row.checkpoint_id < query.before) &&
+          (query.before === undefined || (edge < 0 ? row.checkpoint_id < query.before : order < edge)) &&
           (query.filter === undefined || contains(JSON.parse(row.metadata), query.filter)),
       )
-      .sort(newestFirst)
+      .reverse()
       .slice(0, query.limit);
   }
 

@@ -44,8 +44,8 @@ export function checkpointsContract(engine: Engine): void {
     it("finds the newest, or the one with the id, in the namespace asked for", async () => {
       const { fence } = await running(bench);
       await checkpoints().commit([
-        put(fence, checkpoint(fence, "c2")),
         put(fence, checkpoint(fence, "c1")),
+        put(fence, checkpoint(fence, "c2")),
         put(fence, checkpoint(fence, "c3", { checkpoint_ns: "sub" })),
       ]);
       const get = async (query: object) =>

@@ -11,6 +11,7 @@ import {
   STOP,
   secondRunningIsRefused,
 } from "./checks-lanes.ts";
+import { headIsWrittenLast } from "./checks-order.ts";
 import { type Mutation, mutated } from "./mutate.ts";
 
 const LANES_READY = "where l.ready and l.head_graph = g";
@@ -65,11 +66,23 @@ export const UNINDEXED: Mutation = {
   sql: () => "drop index fractal.runs_running",
 };
 
+/** All numbers alike leave the order to the ids, which come from the clocks of processes. */
+export const UNNUMBERED: Mutation = {
+  name: "checkpoints in the order of their ids",
+  sql: () =>
+    "alter table fractal.checkpoints alter column seq drop identity; " +
+    "alter table fractal.checkpoints alter column seq set default 0",
+};
+
 /** Each takes one safeguard out of the SQL; `check` must notice. */
 export const MUTATIONS: { mutations: Mutation[]; check: Check }[] = [
   {
     mutations: [UNFENCED],
     check: zombieWritesNothing,
+  },
+  {
+    mutations: [UNNUMBERED],
+    check: headIsWrittenLast,
   },
   {
     mutations: [

@@ -11,6 +11,7 @@ import {
   rollbackLeavesNothing,
   secondRunningIsRefused,
 } from "./checks-lanes.ts";
+import { headIsWrittenLast } from "./checks-order.ts";
 import { MUTATIONS, withBreakpoint } from "./mutations.ts";
 
 setDefaultTimeout(120_000);
@@ -31,6 +32,7 @@ const CHECKS = {
   "I10: T-REJECT: of 12 concurrent creates on an idle thread exactly one is accepted, 100 times": rejectLetsOneIn,
   "I11: runs start in the order of their creation": enqueueKeepsOrder,
   "I14: T-ROLLBACK: a rollback leaves the thread as it was, byte for byte": rollbackLeavesNothing,
+  "I19: the head of a thread is what was written last, whatever the clocks of the writers say": headIsWrittenLast,
 };
 
 describe.skipIf(missing !== undefined)(`invariants of the Postgres storage (${missing ?? "two processes"})`, () => {

@@ -44,6 +44,8 @@ export interface NewCheckpoint {
   thread_id: string;
   /** With the scope. */
   checkpoint_ns: string;
+  /** The stored id; the checkpoint's own is LangGraph's. */
+  checkpoint_id: string;
   parent_checkpoint_id: string | null;
   checkpoint: Checkpoint;
   metadata: CheckpointMetadata;
@@ -76,7 +78,7 @@ export function layOut(
   const row: CheckpointRow = {
     thread_id: made.thread_id,
     checkpoint_ns: made.checkpoint_ns,
-    checkpoint_id: made.checkpoint.id,
+    checkpoint_id: made.checkpoint_id,
     parent_checkpoint_id: made.parent_checkpoint_id,
     checkpoint: made.checkpointText,
     metadata: made.metadataText,
@@ -92,7 +94,7 @@ export function layOut(
     if (encoded === undefined) slot = parent?.slots.get(channel);
     else if (encoded.bytes.length <= INLINE_LIMIT) slot = { encoded, blob: undefined };
     else {
-      const version = `${made.checkpoint.channel_versions[channel] ?? 0}.${made.checkpoint.id}`;
+      const version = `${made.checkpoint.channel_versions[channel] ?? 0}.${made.checkpoint_id}`;
       slot = { encoded, blob: version };
       write.blobs.push({
         thread_id: made.thread_id,

@@ -61,18 +61,18 @@ export class SaverMemory {
 
   /** A checkpoint was put. It is the newest one only where the one before was known. */
   added(base: Base): void {
-    this.rememberBase(base);
     const { checkpoint_ns: ns, checkpoint_id: id } = base.row;
+    const again = this.#bases.has(keyOf(ns, id));
+    this.rememberBase(base);
     this.#begin(ns);
     this.#puts.set(ns, this.mark(ns) + 1);
     const early = this.#early.get(keyOf(ns, id)) ?? [];
     this.#early.delete(keyOf(ns, id));
     if (!this.#heads.has(ns)) return;
     const head = this.#heads.get(ns);
-    if (head !== undefined && head.base.row.checkpoint_id > id) return;
-    // The same id again (a put is repeated) keeps its writes.
-    const writes = head?.base.row.checkpoint_id === id ? head.writes : early;
-    this.#setHead(ns, { base, writes });
+    // The same id again (a put is repeated) keeps its writes, and its place in the order.
+    if (head?.base.row.checkpoint_id === id) this.#setHead(ns, { base, writes: head.writes });
+    else if (!again) this.#setHead(ns, { base, writes: early });
   }
 
   wrote(ns: string, checkpointId: string, rows: readonly WriteRow[]): void {
@@ -82,7 +82,7 @@ export class SaverMemory {
     const head = this.#heads.get(ns);
     if (head !== undefined && head.base.row.checkpoint_id === checkpointId) {
       this.#setHead(ns, { base: head.base, writes: mergeWrites(head.writes, rows) });
-    } else if (head === undefined || checkpointId > head.base.row.checkpoint_id) {
+    } else if (!this.#bases.has(keyOf(ns, checkpointId))) {
       const key = keyOf(ns, checkpointId);
       this.#early.set(key, mergeWrites(this.#early.get(key) ?? [], rows));
     }

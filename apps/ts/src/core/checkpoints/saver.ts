@@ -17,6 +17,7 @@ import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { JsonObject } from "#schemas/common";
+import { CheckpointIds } from "./ids.ts";
 import { type Base, baseOf, checkpointText, layOut } from "./layout.ts";
 import { inScope, stripKeys, toStored } from "./namespace.ts";
 import { isLeftUpdate, type Salvage, withoutLeftOut } from "./salvage.ts";
@@ -47,6 +48,8 @@ export interface SaverOptions {
   acknowledge?: "written" | "queued" | undefined;
   /** Called once, before the failing call rejects, when a write was fenced off or failed for good. */
   onLost?: ((error: unknown) => void) | undefined;
+  /** `configurable` of the request: the checkpoints that it names are stored ones, whether or not they are read. */
+  configurable?: JsonObject | undefined;
   /** Reads share decoded values between checkpoints of a list. Only for readers that change nothing (history). */
   shareReads?: boolean | undefined;
 }
@@ -66,6 +69,7 @@ export class FencedSaver extends BaseCheckpointSaver {
   readonly #memory: SaverMemory;
   readonly #tuples: TupleReader;
   readonly #queue: SaverQueue;
+  readonly #ids = new CheckpointIds();
   #salvage: Salvage | undefined;
 
   constructor(options: SaverOptions) {
@@ -76,6 +80,10 @@ export class FencedSaver extends BaseCheckpointSaver {
     this.#memory = new SaverMemory(options.fence?.threadId, options.fence?.epoch === 1);
     this.#tuples = new TupleReader(options, this.#codec);
     this.#queue = new SaverQueue(options);
+    const { checkpoint_id: id, checkpoint_map: map } = options.configurable ?? {};
+    for (const named of [id, ...Object.values(map ?? {})]) {
+      if (typeof named === "string") this.#ids.learn(undefined, named);
+    }
   }
 
   /** The error of the first write that was lost, as given to onLost. */
@@ -115,16 +123,24 @@ export class FencedSaver extends BaseCheckpointSaver {
     return left === true ? found?.base.row.checkpoint_id : undefined;
   }
 
+  /** The id under which a checkpoint is stored that langgraph calls `id`, in events say. */
+  storedId(id: string, namespace: string): string {
+    return this.#ids.of(id, toStored(this.#options.checkpointScope, namespace));
+  }
+
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const found = await this.#find(config);
-    return found && this.#tuples.read(found.base, this.#writesOf(found.writes), { salvage: this.#salvage });
+    if (found === undefined) return undefined;
+    const options = { salvage: this.#salvage };
+    return this.#met(found.base, await this.#tuples.read(found.base, this.#writesOf(found.writes), options));
   }
 
   async #find(config: RunnableConfig): Promise<Known | undefined> {
     const threadId: string | undefined = config.configurable?.thread_id;
     if (threadId === undefined) return undefined;
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
-    const id: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const named: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const id = named && this.#ids.known(named);
     await this.#queue.encoded();
     const known = this.#memory.find(threadId, ns, id);
     if (known === "none") return undefined;
@@ -149,12 +165,14 @@ export class FencedSaver extends BaseCheckpointSaver {
     const { checkpointScope, repository, scope } = this.#options;
     const namespace: string | undefined = config.configurable?.checkpoint_ns;
     const ns = namespace === undefined ? undefined : toStored(checkpointScope, namespace);
+    const id: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const before: string | undefined = options?.before?.configurable?.checkpoint_id || undefined;
     await this.idle();
     let rows = await repository.list(scope, {
       thread_id: threadId,
       checkpoint_ns: ns,
-      checkpoint_id: config.configurable?.checkpoint_id || undefined,
-      before: options?.before?.configurable?.checkpoint_id || undefined,
+      checkpoint_id: id && this.#ids.known(id),
+      before: before && this.#ids.known(before),
       filter: options?.filter,
       // Over all namespaces the scope is filtered here, so the limit is too.
       limit: ns === undefined ? undefined : options?.limit,
@@ -163,7 +181,10 @@ export class FencedSaver extends BaseCheckpointSaver {
       rows = rows.filter((stored) => inScope(checkpointScope, stored.row.checkpoint_ns)).slice(0, options?.limit);
     }
     const shared: Shared | undefined = this.#options.shareReads === true ? new Map() : undefined;
-    for (const stored of rows) yield await this.#tuples.read(baseOf(stored), stored.writes, { shared });
+    for (const stored of rows) {
+      const base = baseOf(stored);
+      yield this.#met(base, await this.#tuples.read(base, stored.writes, { shared }));
+    }
   }
 
   override put(...[config, checkpoint, metadata, newVersions]: PutArguments): Promise<RunnableConfig> {
@@ -179,7 +200,9 @@ export class FencedSaver extends BaseCheckpointSaver {
     const { checkpointScope } = this.#options;
     const namespace: string = config.configurable?.checkpoint_ns ?? "";
     const ns = toStored(checkpointScope, namespace);
-    const parentId: string | null = config.configurable?.checkpoint_id || null;
+    const parent: string | undefined = config.configurable?.checkpoint_id || undefined;
+    const parentId = parent === undefined ? null : this.#ids.of(parent, ns);
+    const checkpointId = this.#ids.of(checkpoint.id, ns);
     const channels = Object.keys(checkpoint.channel_values);
     // Everything is read now: the graph goes on and may change its values.
     const changed = channels.filter((channel) => Object.hasOwn(newVersions, channel));
@@ -192,6 +215,7 @@ export class FencedSaver extends BaseCheckpointSaver {
         {
           thread_id: fence.threadId,
           checkpoint_ns: ns,
+          checkpoint_id: checkpointId,
           parent_checkpoint_id: parentId,
           checkpoint,
           metadata: given.metadata,
@@ -210,7 +234,7 @@ export class FencedSaver extends BaseCheckpointSaver {
       carries && known === undefined ? async () => make(await this.#loadBase(ns, parentId)) : () => make(known),
     );
     const result = {
-      configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpoint.id },
+      configurable: { thread_id: fence.threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId },
     };
     return written.then(() => result);
   }
@@ -225,9 +249,10 @@ export class FencedSaver extends BaseCheckpointSaver {
     task: { taskId: string; taskPath: string },
   ): Promise<void> {
     const fence = this.#fenceFor(config, "writes");
-    const checkpointId: string | undefined = config.configurable?.checkpoint_id;
-    if (!checkpointId) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
+    const named: string | undefined = config.configurable?.checkpoint_id;
+    if (!named) throw new RuntimeError("invalid", "Writes need the checkpoint_id that they belong to");
     const ns = toStored(this.#options.checkpointScope, config.configurable?.checkpoint_ns ?? "");
+    const checkpointId = this.#ids.of(named, ns);
     const channels = writes.map(([channel]) => channel);
     const encoded = this.#encodeAll(writes);
     const make = (): FencedWrite => {
@@ -275,7 +300,7 @@ export class FencedSaver extends BaseCheckpointSaver {
     const found = await repository.ancestors(scope, {
       thread_id: threadId,
       checkpoint_ns: ns,
-      checkpoint_id: id,
+      checkpoint_id: this.#ids.known(id),
       channels,
     });
     return this.#tuples.history(found, channels, this.#salvage);
@@ -300,8 +325,20 @@ export class FencedSaver extends BaseCheckpointSaver {
 
   #metadataText(metadata: CheckpointMetadata): string {
     const { checkpointScope, metadata: extra } = this.#options;
-    if (checkpointScope === "" || metadata.parents === undefined) return JSON.stringify({ ...extra, ...metadata });
-    return JSON.stringify({ ...extra, ...metadata, parents: stripKeys(checkpointScope, metadata.parents) });
+    const { parents } = metadata;
+    if (parents === undefined) return JSON.stringify({ ...extra, ...metadata });
+    const stored = Object.entries(stripKeys(checkpointScope, parents)).map(([ns, id]) => [ns, this.storedId(id, ns)]);
+    return JSON.stringify({ ...extra, ...metadata, parents: Object.fromEntries(stored) });
+  }
+
+  /** Notes the ids of a checkpoint that is given to langgraph: none of them is new. */
+  #met({ row: { checkpoint_ns: ns } }: Base, tuple: CheckpointTuple): CheckpointTuple {
+    if (this.#options.fence === undefined) return tuple;
+    const { config, checkpoint, parentConfig, metadata } = tuple;
+    this.#ids.learn(ns, checkpoint.id, config.configurable?.checkpoint_id);
+    if (parentConfig !== undefined) this.#ids.learn(ns, parentConfig.configurable?.checkpoint_id);
+    for (const parent of Object.values(metadata?.parents ?? {})) this.#ids.learn(undefined, parent);
+    return tuple;
   }
 
   async #loadBase(ns: string, checkpointId: string): Promise<Base | undefined> {

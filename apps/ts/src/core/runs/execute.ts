@@ -115,9 +115,9 @@ export class RunExecution {
     if (prepared.recovery === "finished") return this.#announceStanding(prepared.graph);
     const { run } = this.#handle;
     if (prepared.vanished !== undefined) throw new NodeVanished(prepared.vanished, run.graph_id);
-    const { graph, input, options } = prepared;
+    const { graph, input, options, storedId } = prepared;
     const { stream_mode: modes, subgraphs } = this.#kwargs;
-    this.#pump = new Pump({ graph, input, options, modes, subgraphs, runId: run.run_id }, this.#emitter);
+    this.#pump = new Pump({ graph, input, options, modes, subgraphs, runId: run.run_id, storedId }, this.#emitter);
     await this.#pump.run();
     // An abort that came too late for the graph to notice still decides how the run ends.
     if (this.#handle.signal.aborted) throw this.#handle.signal.reason;

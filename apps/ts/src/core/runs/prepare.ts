@@ -9,6 +9,7 @@ import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
 import type { StoreTtl } from "#core/store/ttl";
+import type { StoredId } from "#core/streams/checkpoint-events";
 import type { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
 import { passOverRefused } from "#core/threads/read-snapshot";
@@ -52,6 +53,8 @@ export interface Prepared {
   /** The same, where the thread's state is stored. */
   durable: FencedSaver | undefined;
   checkpointScope: string;
+  /** Absent where nothing is stored. */
+  storedId: StoredId | undefined;
   recovery: Recovery | "first";
   /** A node that the run would go on with and that the graph no longer has. */
   vanished: string | undefined;
@@ -95,6 +98,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
         checkpointScope,
         serde: toolkit.serde,
         runId: run.run_id,
+        configurable,
         // The executor waits for everything to be stored before it tells anybody that the run is over.
         acknowledge: run.durability === "sync" ? "written" : "queued",
         onLost: (error) => handle.abort(error as Error),
@@ -115,6 +119,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     saver: durable ?? NOTHING_IN_FLIGHT,
     durable,
     checkpointScope,
+    storedId: durable && ((id, ns) => durable.storedId(id, ns)),
     recovery,
     vanished: goesOn && durable !== undefined ? await vanishedNode(graph, durable, run.thread_id) : undefined,
     input: goesOn ? null : await inputOf(kwargs, { graph, toolkit, configurable }),

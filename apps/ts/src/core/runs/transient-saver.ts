@@ -21,6 +21,8 @@ interface Entry {
   checkpoint: Checkpoint;
   metadata: CheckpointMetadata;
   parentId: string | undefined;
+  /** Place in the order of the puts: the clock that ids come from may be set back meanwhile. */
+  order: number;
 }
 
 interface Write {
@@ -37,6 +39,7 @@ interface Write {
  */
 export class TransientSaver extends BaseCheckpointSaver {
   readonly #spaces = new Map<string, Map<string, Entry>>();
+  #puts = 0;
   /** By namespace and checkpoint id; apart from the entries, because writes may arrive before their checkpoint. */
   readonly #writes = new Map<string, Map<string, Write>>();
 
@@ -50,13 +53,13 @@ export class TransientSaver extends BaseCheckpointSaver {
 
   override async *list(config: Config, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
     const { ns, id } = address(config);
-    const before = options?.before === undefined ? undefined : address(options.before).id;
+    const before = options?.before === undefined ? undefined : this.#orderOf(address(options.before).id);
     let left = options?.limit ?? Number.POSITIVE_INFINITY;
     const entries = [...(this.#spaces.get(ns)?.values() ?? [])];
-    entries.sort((a, b) => (a.checkpoint.id < b.checkpoint.id ? 1 : -1));
+    entries.sort((a, b) => b.order - a.order);
     for (const entry of entries) {
       if (id !== undefined && entry.checkpoint.id !== id) continue;
-      if (before !== undefined && entry.checkpoint.id >= before) continue;
+      if (before !== undefined && entry.order >= before) continue;
       if (left-- <= 0) return;
       yield this.#tuple(config, { ns, entry });
     }
@@ -72,7 +75,8 @@ export class TransientSaver extends BaseCheckpointSaver {
     const { ns, id } = address(config);
     const space = this.#spaces.get(ns) ?? new Map<string, Entry>();
     this.#spaces.set(ns, space);
-    space.set(checkpoint.id, { checkpoint: copyCheckpoint(checkpoint), metadata, parentId: id });
+    const order = space.get(checkpoint.id)?.order ?? this.#puts++;
+    space.set(checkpoint.id, { checkpoint: copyCheckpoint(checkpoint), metadata, parentId: id, order });
     return { configurable: { ...config.configurable, checkpoint_ns: ns, checkpoint_id: checkpoint.id } };
   }
 
@@ -94,6 +98,15 @@ export class TransientSaver extends BaseCheckpointSaver {
   override async deleteThread(_threadId: string): Promise<void> {
     this.#spaces.clear();
     this.#writes.clear();
+  }
+
+  /** A checkpoint that was not put (yet) comes after all others. */
+  #orderOf(checkpointId: string | undefined): number {
+    for (const space of this.#spaces.values()) {
+      const entry = checkpointId === undefined ? undefined : space.get(checkpointId);
+      if (entry !== undefined) return entry.order;
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   #tuple(config: Config, { ns, entry }: { ns: string; entry: Entry }): CheckpointTuple {
@@ -118,8 +131,7 @@ function address(config: Config): { ns: string; id: string | undefined } {
   return { ns: typeof ns === "string" ? ns : "", id: typeof id === "string" && id !== "" ? id : undefined };
 }
 
+/** Ids stand in the order of their puts. */
 function newest(space: Map<string, Entry> | undefined): string | undefined {
-  let found: string | undefined;
-  for (const id of space?.keys() ?? []) if (found === undefined || id > found) found = id;
-  return found;
+  return [...(space?.keys() ?? [])].at(-1);
 }

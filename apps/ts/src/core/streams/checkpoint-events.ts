@@ -45,6 +45,47 @@ export function checkpointOf(config: unknown): JsonObject | null {
   };
 }
 
+/** The id under which the checkpoint is stored that langgraph calls `id`; `ns` is langgraph's namespace. */
+export type StoredId = (id: string, ns: string) => string;
+
+/** What langgraph tells of a checkpoint, with the ids that are stored: clients fork from what they see. */
+export function withStoredIds(mode: string, payload: unknown, storedId: StoredId): unknown {
+  if (mode === "debug") {
+    const event = payload as JsonObject;
+    if (event.type !== "checkpoint") return event;
+    return { ...event, payload: withStoredIds("checkpoints", event.payload, storedId) };
+  }
+  if (mode !== "checkpoints") return payload;
+  const { config, parentConfig, metadata } = payload as { [key: string]: unknown; metadata?: JsonObject };
+  const parents = metadata?.parents;
+  return {
+    ...(payload as JsonObject),
+    // The parent first: an id that is met here for the first time must stand above it.
+    parentConfig: storedConfig(parentConfig, storedId),
+    config: storedConfig(config, storedId),
+    ...(parents != null && { metadata: { ...metadata, parents: storedMap(parents, storedId) } }),
+  };
+}
+
+function storedConfig(config: unknown, storedId: StoredId): unknown {
+  const configurable = (config as { configurable?: JsonObject } | undefined)?.configurable;
+  if (configurable === undefined) return config;
+  const { checkpoint_id: id, checkpoint_map: map, checkpoint_ns: ns } = configurable;
+  return {
+    ...(config as object),
+    configurable: {
+      ...configurable,
+      ...(typeof id === "string" && { checkpoint_id: storedId(id, typeof ns === "string" ? ns : "") }),
+      ...(map != null && { checkpoint_map: storedMap(map, storedId) }),
+    },
+  };
+}
+
+function storedMap(map: unknown, storedId: StoredId): JsonObject {
+  const entries = Object.entries(map as Record<string, unknown>);
+  return Object.fromEntries(entries.map(([ns, id]) => [ns, typeof id === "string" ? storedId(id, ns) : id]));
+}
+
 /** Payload of a `checkpoints` event: langgraph's camelCase, plus the wire's objects. */
 export function checkpointToWire(payload: JsonObject): JsonObject {
   const { config, parentConfig, ...rest } = payload;

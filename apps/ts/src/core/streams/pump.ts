@@ -3,7 +3,14 @@ import type { GraphLike } from "#core/graphs/registry";
 import { encodeJson, encodePiece } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt } from "#schemas/threads";
-import { checkpointToWire, debugToWire, eventToWire, withPublicMetadata } from "./checkpoint-events.ts";
+import {
+  checkpointToWire,
+  debugToWire,
+  eventToWire,
+  type StoredId,
+  withPublicMetadata,
+  withStoredIds,
+} from "./checkpoint-events.ts";
 import type { RunEmitter } from "./emitter.ts";
 import { LegacyMessages } from "./legacy-messages.ts";
 import { graphModes, type StreamMode } from "./modes.ts";
@@ -16,6 +23,8 @@ export interface PumpCall {
   modes: readonly StreamMode[];
   subgraphs: boolean;
   runId: string;
+  /** Of the run's saver; absent where nothing is stored. */
+  storedId?: StoredId | undefined;
 }
 
 /** What the graph left behind, seen from its root `values` events. */
@@ -55,7 +64,7 @@ export class Pump {
     this.#emitter.keepsState(() => this.valuesText());
     const streamOptions = { ...options, streamMode: graphModes(modes), subgraphs };
     if (this.#asked.has("events")) await this.#runEvents(streamOptions);
-    else for await (const chunk of await graph.stream(input, streamOptions)) this.#chunk(chunk);
+    else for await (const chunk of await graph.stream(input, streamOptions)) this.#chunk(this.#stored(chunk));
     this.#legacy?.step("");
   }
 
@@ -78,9 +87,20 @@ export class Pump {
     const { graph, input, runId } = this.#call;
     for await (const event of graph.streamEvents(input, { ...options, version: "v2" })) {
       if (event.tags?.includes("langsmith:hidden")) continue;
-      this.#emitter.emit("events", "", encodeJson(eventToWire(event)));
-      if (event.event === "on_chain_stream" && event.run_id === runId) this.#chunk(event.data.chunk);
+      const own = event.event === "on_chain_stream" && event.run_id === runId;
+      const chunk = own ? this.#stored(event.data.chunk) : undefined;
+      const shown = own ? { ...event, data: { ...event.data, chunk } } : event;
+      this.#emitter.emit("events", "", encodeJson(eventToWire(shown)));
+      if (chunk !== undefined) this.#chunk(chunk);
     }
+  }
+
+  /** The chunk with the ids of checkpoints that are stored. */
+  #stored(chunk: unknown[]): unknown[] {
+    const { storedId } = this.#call;
+    if (storedId === undefined || !(this.#asked.has("checkpoints") || this.#asked.has("debug"))) return chunk;
+    const [mode, payload] = chunk.slice(-2) as [string, unknown];
+    return [...chunk.slice(0, -1), withStoredIds(mode, payload, storedId)];
   }
 
   #chunk(chunk: unknown[]): void {

@@ -251,6 +251,7 @@ export class StateService {
       checkpointScope,
       serde: toolkit.serde,
       fence,
+      configurable: this.#configurable(access),
       shareReads,
     });
     return { graph: bindGraph(shared, { checkpointer: saver }), saver, logger, toolkit };

@@ -113,13 +113,12 @@ class Letter {
   }
 
   #checkpoint(f: number, { row }: Extract<FencedWrite, { kind: "checkpoint" }>): void {
-    // The same checkpoint twice in one batch: the later text stands.
+    // The same checkpoint twice in one batch: the later text stands, in the place of the first.
     const again = this.#checkpoints.findIndex((other) => {
       const known = other as { f: number; ns: string; id: string };
       return known.id === row.checkpoint_id && known.ns === row.checkpoint_ns && known.f === f;
     });
-    if (again >= 0) this.#checkpoints.splice(again, 1);
-    this.#checkpoints.push({
+    this.#checkpoints.splice(again < 0 ? this.#checkpoints.length : again, 1, {
       f,
       ns: row.checkpoint_ns,
       id: row.checkpoint_id,

@@ -12,11 +12,14 @@ const IN_THREAD = `from fractal.threads t join fractal.checkpoints c on c.thread
 
 const LOCATE = `select c.ns ${IN_THREAD} and c.checkpoint_id = $5 order by length(c.ns), c.ns limit 1`;
 
+/** In the order of writing; checkpoints of before it was kept have 0, and the order of their ids. */
+const NEWEST_FIRST = "order by c.seq desc, c.checkpoint_id desc";
+
 /** Mostly it is the newest of all, which one look into the index finds; else all of the namespace are gone through. */
 const OF_PLACE = "from fractal.checkpoints c where c.thread_id = t.thread_id and c.ns = $5";
 const NEWEST_OF_RUN =
-  `select coalesce((select case when c.run_id = $6 then c.checkpoint_id end ${OF_PLACE} order by c.checkpoint_id desc limit 1), ` +
-  `(select max(c.checkpoint_id) ${OF_PLACE} and c.run_id = $6)) as checkpoint_id from fractal.threads t where ${IN_SCOPE}`;
+  `select coalesce((select case when c.run_id = $6 then c.checkpoint_id end ${OF_PLACE} ${NEWEST_FIRST} limit 1), ` +
+  `(select c.checkpoint_id ${OF_PLACE} and c.run_id = $6 ${NEWEST_FIRST} limit 1)) as checkpoint_id from fractal.threads t where ${IN_SCOPE}`;
 
 const INTERRUPTS_OF_RUN =
   "select 1 as found from fractal.threads t join fractal.checkpoint_writes w on w.thread_id = t.thread_id " +
@@ -88,12 +91,23 @@ export function postgresCheckpoints(database: Database): CheckpointRepository {
   };
 }
 
+/** Condition that `c` was written before the checkpoint `id`, in whichever namespace; of an unknown one the id decides. */
+function writtenBefore(id: string): string {
+  const edge =
+    `(select b.seq from fractal.checkpoints b where b.thread_id = $1 and b.checkpoint_id = ${id} ` +
+    "order by length(b.ns), b.ns limit 1)";
+  return (
+    `c.seq <= coalesce(${edge}, 9223372036854775807) and ` +
+    `(c.seq < ${edge} or c.checkpoint_id < ${id} and c.seq = coalesce(${edge}, c.seq))`
+  );
+}
+
 /** One statement: the page of checkpoints, the blobs they share, and of each write the one of the highest epoch. */
 async function listStored(database: Database, scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]> {
   const where = new Where([IN_SCOPE], seenParams(scope, query.thread_id))
     .and(query.checkpoint_ns, (p) => `c.ns = ${p}`)
     .and(query.checkpoint_id, (p) => `c.checkpoint_id = ${p}`)
-    .and(query.before, (p) => `c.checkpoint_id < ${p}`)
+    .and(query.before, writtenBefore)
     .and(query.filter && jsonb(query.filter), (p) => `${asJsonb("c.metadata")} @> ${p}::jsonb`);
   // One is said in the text: with any limit possible the general plan looks dear, and each read would be planned anew.
   const limit = query.limit === 1 ? "1" : where.add(query.limit ?? null);
@@ -101,7 +115,7 @@ async function listStored(database: Database, scope: AuthScope, query: Checkpoin
 with page as materialized (
   select c.*, row_number() over () as pos from (
     select c.* from fractal.threads t join fractal.checkpoints c on c.thread_id = t.thread_id where ${where.text}
-    order by c.checkpoint_id desc, c.ns limit ${limit}) c)
+    ${NEWEST_FIRST}, c.ns limit ${limit}) c)
 ${CHECKPOINT_PART} from page k
 union all
 ${BLOB_PART} from (select distinct page.ns, j.key, j.value from page, json_each_text(page.blobs) j) r, ${blobOf("r")}

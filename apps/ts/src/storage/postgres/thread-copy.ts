@@ -30,7 +30,7 @@ blobs as (
 checkpoints as (
   insert into fractal.checkpoints (thread_id, ns, checkpoint_id, epoch, run_id, parent_id, metadata, blobs, checkpoint, inline)
     select m.thread_id, c.ns, c.checkpoint_id, 0, null, c.parent_id, c.metadata, c.blobs, c.checkpoint, c.inline
-    from made m, fractal.checkpoints c where c.thread_id = $1),
+    from made m, fractal.checkpoints c where c.thread_id = $1 order by c.seq, c.checkpoint_id),
 writes as (
   insert into fractal.checkpoint_writes (thread_id, ns, checkpoint_id, task_id, idx, epoch, run_id, task_path, channel, type, value)
     select distinct on (w.ns, w.checkpoint_id, w.task_id, w.idx)

@@ -48,7 +48,7 @@ interface Kept {
 
 const NEWEST =
   "select distinct on (ns) ns, checkpoint_id, case when strpos(ns, ':') > 0 " +
-  "or strpos(metadata, 'counters_since_delta_snapshot') > 0 then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, checkpoint_id desc";
+  "or strpos(metadata, 'counters_since_delta_snapshot') > 0 then metadata end as metadata from fractal.checkpoints where thread_id = $1 order by ns, seq desc, checkpoint_id desc";
 
 /** $2 and $3: namespaces and ids of what stays. */
 const DROP = `

@@ -43,7 +43,7 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
         const at = `${SELECT}where thread = ? and ns = ? `;
         const row =
           query.checkpoint_id === undefined
-            ? connection.sql(`${at}order by checkpoint_id desc limit 1`).get<Row>(thread, query.checkpoint_ns)
+            ? connection.sql(`${at}order by id desc limit 1`).get<Row>(thread, query.checkpoint_ns)
             : connection.sql(`${at}and checkpoint_id = ?`).get<Row>(thread, query.checkpoint_ns, query.checkpoint_id);
         return row && stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen: new Map() });
       }),
@@ -75,7 +75,7 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
         if (thread === undefined) return undefined;
         return connection
           .sql(
-            "select checkpoint_id from checkpoints where thread = ? and ns = ? and run_id = ? order by checkpoint_id desc limit 1",
+            "select checkpoint_id from checkpoints where thread = ? and ns = ? and run_id = ? order by id desc limit 1",
           )
           .get<{ checkpoint_id: string }>(thread, query.checkpoint_ns, query.run_id)?.checkpoint_id;
       }),
@@ -119,10 +119,11 @@ function listStored(
   query: Parameters<CheckpointRepository["list"]>[1],
 ): StoredCheckpoint[] {
   const where: Conditions = { sql: ["thread = ?"], params: [thread] };
+  const edge = query.before === undefined ? undefined : orderOf(connection, thread, query.before);
   for (const [condition, value] of [
     ["ns = ?", query.checkpoint_ns],
     ["checkpoint_id = ?", query.checkpoint_id],
-    ["checkpoint_id < ?", query.before],
+    [edge === undefined ? "checkpoint_id < ?" : "id < ?", edge ?? query.before],
   ] as const) {
     if (value === undefined) continue;
     where.sql.push(condition);
@@ -134,7 +135,7 @@ function listStored(
     {
       select: `select id${filter === undefined ? "" : ", metadata"} from checkpoints`,
       where,
-      order: "checkpoint_id desc, ns",
+      order: "id desc",
       match: filter === undefined ? undefined : (row) => contains(readMetadata(row.metadata) ?? {}, filter),
     },
     { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 },
@@ -145,6 +146,13 @@ function listStored(
     const row = load.get<Row>(id) as Row;
     return stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen });
   });
+}
+
+/** Place of a checkpoint in the order of writing, whichever namespace holds it. */
+function orderOf(connection: Connection, thread: number, checkpointId: string): number | undefined {
+  return connection
+    .sql("select id from checkpoints where thread = ? and checkpoint_id = ? order by length(ns), ns limit 1")
+    .get<{ id: number }>(thread, checkpointId)?.id;
 }
 
 /** The checkpoint with its values and writes. `seen`: blobs read for other checkpoints of the same answer. */

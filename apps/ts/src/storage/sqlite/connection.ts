@@ -54,8 +54,8 @@ export class Connection {
   }
 
   /**
-   * The database's clock in Unix ms: SQLite lives in this process, so it is the process's clock (strftime reads the same).
-   * It stands still within a write, so that everything written together, and answered, bears one time.
+   * The database's clock in Unix ms, which never goes back (clock.ts). It stands still within a write, so that everything
+   * written together, and answered, bears one time.
    */
   now(): number {
     return this.#began ?? this.#clock();

@@ -7,6 +7,7 @@ import type { Storage, StorageError } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
+import { newestTime, steadyClock } from "./clock.ts";
 import { Connection, isLocked } from "./connection.ts";
 import { sqliteEvents } from "./events.ts";
 import { FileWatch } from "./file-watch.ts";
@@ -28,7 +29,7 @@ export interface SqliteOptions {
   dataDir: string;
   /** NORMAL: a power cut may cost the last commits, never the file. FULL: not even those, at a quarter of the speed. */
   synchronous?: "NORMAL" | "FULL";
-  /** Unix ms; the process's clock unless a test wants to wind it. */
+  /** Unix ms; a clock that never goes back unless a test wants to wind it. */
   clock?: () => number;
   /** How long another program may keep the file locked before what needs it fails, ms. */
   lockedMs?: number;
@@ -55,7 +56,8 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     lock = await lockDirectory(options.dataDir, path);
     db = await openSqlite(path);
     await prepare(db, { path, unclean: lock.unclean, lockedMs, synchronous: options.synchronous ?? "NORMAL" });
-    const connection = new Connection(db, { clock: options.clock ?? Date.now, lockedMs });
+    const clock = options.clock ?? steadyClock(await patiently(lockedMs, () => newestTime(db)));
+    const connection = new Connection(db, { clock, lockedMs });
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
     await patiently(lockedMs, () => connection.writeNow(() => freeWriters(connection, connection.now())));
     const { logger = SILENT, onLost = () => undefined } = options;
@@ -84,12 +86,11 @@ async function prepare(
 }
 
 /** Another program may have the file for a while, to back it up for instance. */
-async function patiently(ms: number, work: () => void): Promise<void> {
+async function patiently<T>(ms: number, work: () => T): Promise<T> {
   const until = performance.now() + ms;
   for (;;) {
     try {
-      work();
-      return;
+      return work();
     } catch (error) {
       if (!isLocked(error) || performance.now() >= until) throw error;
       await delay(LOOK_MS);

@@ -16,7 +16,7 @@ const COPIES = [
   "insert into checkpoint_blobs (thread, ns, channel, version, type, value) " +
     "select ?2, ns, channel, version, type, value from checkpoint_blobs where thread = ?1",
   "insert into checkpoints (thread, ns, checkpoint_id, epoch, run_id, parent_id, metadata, blobs, checkpoint, inline) " +
-    "select ?2, ns, checkpoint_id, 0, null, parent_id, metadata, blobs, checkpoint, inline from checkpoints where thread = ?1",
+    "select ?2, ns, checkpoint_id, 0, null, parent_id, metadata, blobs, checkpoint, inline from checkpoints where thread = ?1 order by id",
   "insert into checkpoint_writes (thread, ns, checkpoint_id, task_id, idx, epoch, run_id, task_path, channel, type, value) " +
     "select ?2, ns, checkpoint_id, task_id, idx, 0, null, task_path, channel, type, value from checkpoint_writes w " +
     "where thread = ?1 and epoch = (select max(o.epoch) from checkpoint_writes o where o.thread = w.thread and o.ns = w.ns " +

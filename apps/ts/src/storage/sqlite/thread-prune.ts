@@ -13,7 +13,7 @@ interface Row {
 }
 
 /** $1: the thread. SQLite tells, beside a maximum, the other columns of the row that it comes from. */
-const NEWEST = "select ns, max(checkpoint_id) as checkpoint_id, metadata from checkpoints where thread = ? group by ns";
+const NEWEST = "select ns, checkpoint_id, metadata, max(id) as id from checkpoints where thread = ? group by ns";
 
 /**
  * Drops all but the newest checkpoint of every namespace, and of those what belongs to tasks that are over; and the writes
