@@ -54,10 +54,11 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     lock = await lockDirectory(options.dataDir, path);
-    db = await openSqlite(path);
-    await prepare(db, { path, unclean: lock.unclean, lockedMs, synchronous: options.synchronous ?? "NORMAL" });
-    const clock = options.clock ?? steadyClock(await patiently(lockedMs, () => newestTime(db)));
-    const connection = new Connection(db, { clock, lockedMs });
+    const opened = await openSqlite(path);
+    db = opened;
+    await prepare(opened, { path, unclean: lock.unclean, lockedMs, synchronous: options.synchronous ?? "NORMAL" });
+    const clock = options.clock ?? steadyClock(await patiently(lockedMs, () => newestTime(opened)));
+    const connection = new Connection(opened, { clock, lockedMs });
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
     await patiently(lockedMs, () => connection.writeNow(() => freeWriters(connection, connection.now())));
     const { logger = SILENT, onLost = () => undefined } = options;
