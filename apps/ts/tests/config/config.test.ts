@@ -320,6 +320,20 @@ describe("warnings", () => {
     ]);
   });
 
+  it("tell of what lets every web page in", async () => {
+    const { warnings } = await load({
+      CORS_ALLOW_ORIGINS: "*",
+      CORS_CONFIG: '{"allow_credentials":true}',
+      FRACTAL_ALLOWED_HOSTS: "*",
+    });
+    expect(warnings).toEqual([
+      expect.stringContaining("CORS allows every origin (*)"),
+      expect.stringContaining("http.cors.allow_credentials has no effect"),
+      expect.stringContaining("FRACTAL_ALLOWED_HOSTS is *"),
+    ]);
+    expect((await load({ CORS_ALLOW_ORIGINS: "studio", FRACTAL_ALLOWED_HOSTS: ".corp.example" })).warnings).toEqual([]);
+  });
+
   it("tell of mistyped names, with what was meant", async () => {
     const config = await load({
       FRACTAL_DATADIR: "x",

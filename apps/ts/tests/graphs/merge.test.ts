@@ -13,6 +13,21 @@ describe("mergeRunConfig", () => {
     expect(merged.config.configurable).toEqual({ z: 0, a: 1, b: 2, c: 3 });
   });
 
+  it("sends no key of the assistant to an endpoint that it did not know of", () => {
+    const url = "https://a.example/v1";
+    const apiKeys = { CUSTOM_API_KEY: "s", OPENAI_API_KEY: "o" };
+    const run = (assistant: object, given: object) =>
+      mergeRunConfig({ assistant: { config: { configurable: { ...assistant } } }, run: { context: { ...given } } })
+        .config.configurable;
+    const known = { base_url: url, custom_api_key: "s", apiKeys };
+    expect(run(known, { base_url: url, t: 1 })).toEqual({ ...known, t: 1 });
+    expect(run(known, { t: 1 })).toEqual({ ...known, t: 1 });
+    const other = { base_url: "https://b.example/v1" };
+    expect(run(known, other)).toEqual({ ...other, apiKeys: { OPENAI_API_KEY: "o" } });
+    expect(run({ custom_api_key: "s" }, other)).toEqual(other);
+    expect(run(known, { ...other, custom_api_key: "own" })).toMatchObject({ ...other, custom_api_key: "own" });
+  });
+
   it("replaces nested values instead of mixing them", () => {
     const merged = mergeRunConfig({
       assistant: { config: { configurable: { model: { name: "x", t: 1 } } } },
