@@ -1,6 +1,6 @@
 import { RuntimeError } from "#core/errors";
-import { WriteHealth } from "../common/write-health.ts";
 import { SQLITE, type SqliteDatabase, type SqliteStatement, sqliteErrorCode } from "#platform/sqlite";
+import { WriteHealth } from "../common/write-health.ts";
 
 /** The transaction that the writes of one turn of the event loop share, and when it is durable. */
 interface Turn {
