@@ -8,7 +8,7 @@ export interface FaultDeps {
   /** The run in whose code we are, if that is known. */
   currentRun(): { run_id: string } | undefined;
   stop(reason: StopReason): void;
-  /** Ends the process; called for an exit with code 0 that nobody had asked for. */
+  /** Ends the process, as a failure: for an exit that nobody had asked for, whatever its code meant. */
   exit(code: number): void;
   /** Whether the process is meant to end. */
   ending(): boolean;
@@ -19,7 +19,10 @@ export interface FaultDeps {
  * An exception that nobody catches leaves unknown state behind and ends the process. So does code that ends it by itself:
  * that is never a clean end, or nobody would start the server again.
  */
-export function watchFaults({ source, logger, currentRun, ...process }: FaultDeps): { rejections(): number; close(): void } {
+export function watchFaults({ source, logger, currentRun, ...process }: FaultDeps): {
+  rejections(): number;
+  close(): void;
+} {
   let rejections = 0;
   const onRejection = (reason: unknown) => {
     rejections += 1;
@@ -35,7 +38,7 @@ export function watchFaults({ source, logger, currentRun, ...process }: FaultDep
   const onExit = (code: number) => {
     if (process.ending()) return;
     logger.fatal({ code, ...currentRun() }, "process.exit was called by code that is not the server's");
-    if (code === EXIT.ok) process.exit(EXIT.failure);
+    process.exit(EXIT.failure);
   };
   source.on("exit", onExit);
   source.on("unhandledRejection", onRejection);

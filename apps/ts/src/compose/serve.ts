@@ -8,8 +8,8 @@ import type { ServeRequest } from "#cli/main";
 import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
 import { currentRun } from "#core/runs/current-run";
-import { engineName } from "./engine.ts";
 import { Watchdog } from "#platform/watchdog";
+import { engineName } from "./engine.ts";
 import { EXIT } from "./exit-codes.ts";
 import { explainFailure } from "./explain.ts";
 import { watchFaults } from "./faults.ts";
@@ -138,12 +138,11 @@ async function finish(
   else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
   if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
   const failed = reason.kind === "fatal" || reason.kind === "failed";
-  const stopped =
-    failed
-      ? lifecycle.stop(FATAL_GRACE_MS + AFTER_DRAIN_MS)
-      : reason.kind === "reload"
-        ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
-        : lifecycle.stop();
+  const stopped = failed
+    ? lifecycle.stop(FATAL_GRACE_MS + AFTER_DRAIN_MS)
+    : reason.kind === "reload"
+      ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
+      : lifecycle.stop();
   const slow = setTimeout(() => {
     if (reason.kind === "signal" && host.terminal.interactive)
       host.terminal.err("Waiting for runs to yield (press Ctrl-C again to stop at once)\n");

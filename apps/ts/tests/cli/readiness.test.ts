@@ -7,7 +7,7 @@ import { type SystemDeps, systemRoutes } from "#routes/system";
 import { Readiness, storageChecks } from "../../src/compose/readiness.ts";
 
 /** The probes over a database that answers as `ping` says. */
-function probes(ping: () => Promise<void>, writable = async () => undefined as void) {
+function probes(ping: () => Promise<void>, writable: () => Promise<void> = async () => undefined) {
   const logged: string[] = [];
   const readiness = new Readiness(storageChecks(() => ({ ping, writable })));
   const app = new Router({ strict: false });

@@ -54,18 +54,22 @@ for (const [name, engine] of engines) {
       expect(await err.until(/blocked/)).toContain("longer than a stop (0.7) allows");
     }, 30_000);
 
-    it.skipIf(process.platform === "win32")("ends a blocked process whose supervisor is gone", async () => {
-      // The shell stays as the parent, and the process outlives it.
-      const command = `"${engine}" "${probe}" 60000 60000 0 supervised & wait`;
-      const shell = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"] });
-      children.push(shell);
-      const [out, err] = [lines(shell.stdout), lines(shell.stderr)];
-      const pid = Number((await out.until(/^busy/)).split(" ")[1]);
-      shell.kill("SIGKILL");
-      expect(await err.until(/blocked/)).toContain(`Process ${pid} ends itself`);
-      // Standard output closes when its last holder is gone.
-      await out.until(/^$/);
-      expect(out.seen()).not.toContain("free");
-    }, 30_000);
+    it.skipIf(process.platform === "win32")(
+      "ends a blocked process whose supervisor is gone",
+      async () => {
+        // The shell stays as the parent, and the process outlives it.
+        const command = `"${engine}" "${probe}" 60000 60000 0 supervised & wait`;
+        const shell = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"] });
+        children.push(shell);
+        const [out, err] = [lines(shell.stdout), lines(shell.stderr)];
+        const pid = Number((await out.until(/^busy/)).split(" ")[1]);
+        shell.kill("SIGKILL");
+        expect(await err.until(/blocked/)).toContain(`Process ${pid} ends itself`);
+        // Standard output closes when its last holder is gone.
+        await out.until(/^$/);
+        expect(out.seen()).not.toContain("free");
+      },
+      30_000,
+    );
   });
 }

@@ -81,7 +81,11 @@ export function blockedSuite(name: string, engine: EngineChoice | undefined): vo
     });
 
     it("is killed in an endless loop when its grace is over after SIGTERM, and the next start works", async () => {
-      const env = { BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: "0", FRACTAL_MAIN_STALL_SECONDS: "300", FRACTAL_MAX_ATTEMPTS: "1" };
+      const env = {
+        BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: "0",
+        FRACTAL_MAIN_STALL_SECONDS: "300",
+        FRACTAL_MAX_ATTEMPTS: "1",
+      };
       const server = start(env);
       void begin(await server.url(), "loop").catch(() => undefined);
       await server.out.until(/step begins with loop/);

@@ -33,6 +33,8 @@ export class FileWatch {
   #beside: OpenFile[];
   #looking: Promise<void> | undefined;
   #refusing = false;
+  /** A look has failed, and none has worked since. */
+  #troubled = false;
   #closed = false;
 
   constructor(deps: FileWatchDeps) {
@@ -67,13 +69,16 @@ export class FileWatch {
       const state = await lock.renew();
       if (this.#closed) return;
       if (state === "lost") return this.#lose();
+      this.#troubled = false;
       if (state === "retaken") logger.warn({ path }, "lock file was removed; taken again");
       if (!this.#refusing) return;
       this.#refusing = false;
       this.#deps.connection.refuse(undefined);
       logger.info({ path }, "database file is in place again");
     } catch (error) {
-      logger.error({ err: error, path }, "database file could not be checked; will retry");
+      // Once per trouble: it is looked every second.
+      if (!this.#troubled) logger.error({ err: error, path }, "database file could not be checked; will retry");
+      this.#troubled = true;
     }
   }
 

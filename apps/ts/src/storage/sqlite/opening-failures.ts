@@ -39,10 +39,7 @@ export function explainOpening(error: unknown, path: string): unknown {
   if (code === "ENOSPC" || code === "EDQUOT" || code === "EIO") {
     return passing(`The data directory of ${path} cannot be used: ${(error as Error).message}`, error);
   }
-  if (
-    typeof code === "string" &&
-    ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOENT"].includes(code)
-  ) {
+  if (typeof code === "string" && ["EACCES", "EPERM", "EROFS", "ENOTDIR", "EEXIST", "ENOENT"].includes(code)) {
     const reason = error instanceof Error ? error.message : code;
     return new StorageError(`The data directory of ${path} cannot be used: ${reason}`, { cause: error });
   }
