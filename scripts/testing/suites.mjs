@@ -30,7 +30,7 @@ function suiteName(file) {
  * (apps/ts/tests/servers/storage.ts). Not in it: what is about the embedded file itself, or about no storage.
  */
 const ON_POSTGRES =
-  /^\.\/apps\/ts\/tests\/(?:api|checkpoints|conformance|crash|e2e|runs|streams)\/(?!full-disk|moved-files|random-kills|heartbeat|silent-database)/;
+  /^\.\/apps\/ts\/tests\/(?:api|checkpoints|conformance|crash|e2e|runs|streams|values)\/(?!full-disk|moved-files|random-kills|heartbeat|silent-database)/;
 
 /**
  * The suites in the order they run: quick ones first, a process each, so that a crash or a leak in one suite says which.

@@ -145,7 +145,10 @@ export function argumentsOf(kwargs: Record<string, unknown>, known: MessageClass
 /** As langchain renames the arguments that it knows nothing of. */
 function camelCase(key: string): string {
   if (!/[-_\s]/.test(key)) return key;
-  const words = key.trim().replace(/[-_\s]+/g, "_").toLowerCase();
+  const words = key
+    .trim()
+    .replace(/[-_\s]+/g, "_")
+    .toLowerCase();
   return words.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 

@@ -44,7 +44,9 @@ export class TupleReader {
     const { row } = base;
     const parsed = salvage && (await attempt(() => parseObject(row.checkpoint), { salvage, what: "The checkpoint" }));
     const checkpoint: Checkpoint =
-      salvage === undefined ? JSON.parse(row.checkpoint) : { ...emptyCheckpoint(), ts: "", ...parsed?.value, id: row.checkpoint_id };
+      salvage === undefined
+        ? JSON.parse(row.checkpoint)
+        : { ...emptyCheckpoint(), ts: "", ...parsed?.value, id: row.checkpoint_id };
     // A reader may apply null-task writes to the values it got, so those are its own.
     const sharing = writes.some((write) => write.task_id === NULL_TASK_ID) ? undefined : shared;
     checkpoint.channel_values = await this.#values(base, { shared: sharing, salvage });
@@ -77,7 +79,9 @@ export class TupleReader {
     const result: Record<string, DeltaChannelHistory> = {};
     for (const channel of channels) {
       const entry = found[channel];
-      const history: DeltaChannelHistory = { writes: entry === undefined ? [] : await this.#writes(entry.writes, salvage) };
+      const history: DeltaChannelHistory = {
+        writes: entry === undefined ? [] : await this.#writes(entry.writes, salvage),
+      };
       const { seed } = entry ?? {};
       if (seed !== undefined) {
         const read = await attempt(() => this.#codec.decode(seed), { salvage, what: `Channel "${channel}"` });

@@ -127,8 +127,7 @@ export class StateService {
     // The saver reads the rows that are here already; anything else it asks the storage.
     const rows: Storage["checkpoints"] = {
       ...checkpoints,
-      get: async (asker, query) =>
-        stored.find(({ row }) => isAt(row, query)) ?? (await checkpoints.get(asker, query)),
+      get: async (asker, query) => stored.find(({ row }) => isAt(row, query)) ?? (await checkpoints.get(asker, query)),
       ancestors: (asker, query) => checkpoints.ancestors(asker, query),
       list: async () => stored,
     };
