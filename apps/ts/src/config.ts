@@ -78,6 +78,8 @@ export interface Config {
   sweepIntervalMinutes: number;
 
   maxBodyBytes: number;
+  /** Of a list. */
+  maxAnswerBytes: number;
   /** Undefined: every origin. */
   cors: CorsConfig | undefined;
   /** Parts of the API that are switched off; their routes answer 404. */
@@ -166,6 +168,7 @@ function fromSettings(values: SettingValues, cwd: string) {
     streamEndEvent: values.FRACTAL_STREAM_END_EVENT,
     sqliteSynchronous: values.FRACTAL_SQLITE_SYNCHRONOUS,
     maxBodyBytes: values.FRACTAL_MAX_BODY_MB * 1024 * 1024,
+    maxAnswerBytes: values.FRACTAL_ANSWER_MAX_MB * 1024 * 1024,
     buildCommit: values.BUILD_COMMIT,
     buildDate: values.BUILD_DATE,
   };

@@ -2,6 +2,7 @@ import { beforeAll, describe, setDefaultTimeout } from "bun:test";
 import { lanesAgree } from "../model/lanes-agree.ts";
 import { postgresAvailable } from "../servers/postgres.ts";
 import { assistantsContract } from "./assistants.contract.ts";
+import { checkpointPiecesContract } from "./checkpoint-pieces.contract.ts";
 import { checkpointsContract } from "./checkpoints.contract.ts";
 import { eventsContract } from "./events.contract.ts";
 import { lanesContract } from "./lanes.contract.ts";
@@ -34,6 +35,7 @@ describe.skipIf(missing !== undefined)(`Postgres (${missing ?? "found"})`, () =>
   workersContract(postgres);
   lanesContract(postgres);
   checkpointsContract(postgres);
+  checkpointPiecesContract(postgres);
   eventsContract(postgres);
   storeContract(postgres);
   retentionContract(postgres);

@@ -1,4 +1,5 @@
 import { assistantsContract } from "./assistants.contract.ts";
+import { checkpointPiecesContract } from "./checkpoint-pieces.contract.ts";
 import { checkpointsContract } from "./checkpoints.contract.ts";
 import { eventsContract } from "./events.contract.ts";
 import { lanesContract } from "./lanes.contract.ts";
@@ -21,6 +22,7 @@ queueContract(sqlite);
 workersContract(sqlite);
 lanesContract(sqlite);
 checkpointsContract(sqlite);
+checkpointPiecesContract(sqlite);
 eventsContract(sqlite);
 storeContract(sqlite);
 retentionContract(sqlite);
