@@ -8,7 +8,7 @@ describe("A history of large values", () => {
   let threadId: string;
   const history = () => `/threads/${threadId}/history`;
   beforeAll(async () => {
-    server = await RunServer.start({ FRACTAL_ANSWER_MAX_MB: "20" });
+    server = await RunServer.start({ FRACTAL_ANSWER_MAX_MB: "30" });
     const { id } = await server.thread({ metadata: { graph_id: "counter" } });
     threadId = id;
     for (let n = 0; n < 9; n++) {
@@ -23,7 +23,7 @@ describe("A history of large values", () => {
   it("refuses a list that is larger than an answer may be, and says what to do", async () => {
     for (const reply of [await server.get(`${history()}?limit=1000`), await server.post(history(), { limit: 1000 })]) {
       expect(reply.status).toBe(422);
-      expect(reply.body.detail).toMatch(/^The answer would have about \d+ MB, the most is 20 MB: ask for less with limit$/);
+      expect(reply.body.detail).toMatch(/^The answer would have about \d+ MB, the most is 30 MB: ask for less with limit$/);
     }
   });
 
