@@ -5,6 +5,7 @@ import type { StoreRepository } from "#core/store/repository";
 import type { StoreTtl } from "#core/store/ttl";
 import type { ThreadService } from "#core/threads/service";
 import { answerDeadline } from "#middleware/answer-deadline";
+import { answerLimit } from "#middleware/answer-limit";
 import { bodyLimit } from "#middleware/body-limit";
 import type { CorsOptions } from "#middleware/cors";
 import { cors } from "#middleware/cors";
@@ -49,6 +50,8 @@ export interface AppOptions {
   hosts?: HostOptions | undefined;
   /** Bytes a request body may have; 100 MB by default. The HTTP server's own limit must not be lower. */
   bodyLimit?: number | undefined;
+  /** Bytes a list may have that is answered; 100 MB by default. */
+  answerLimit?: number | undefined;
   /** How long a request may go without an answer, ms; those that stream or wait for a run have longer. */
   answerMs?: number | undefined;
   /** How long items of the store live; without it as long as their puts say. */
@@ -60,6 +63,7 @@ export interface AppOptions {
 /** Below the minute after which a silent connection is cut (platform/serve.ts). */
 const ANSWER_MS = 55_000;
 export const DEFAULT_BODY_LIMIT = 100 * 1024 * 1024;
+const DEFAULT_ANSWER_LIMIT = 100 * 1024 * 1024;
 
 /** The HTTP API over the services: a fetch handler that opens nothing and owns nothing. */
 export function createApp(services: Services, options: AppOptions): Router {
@@ -73,6 +77,7 @@ export function createApp(services: Services, options: AppOptions): Router {
   app.use("*", cors(options.cors));
   app.use("*", answerDeadline(options.answerMs ?? ANSWER_MS));
   app.use("*", bodyLimit(options.bodyLimit ?? DEFAULT_BODY_LIMIT));
+  app.use("*", answerLimit(options.answerLimit ?? DEFAULT_ANSWER_LIMIT));
   app.use("*", scope());
   const wanted = (spec: RouteSpec) => options.disabled?.has(partOf(spec.path)) !== true;
   for (const edge of routers(services, options)) app.include(edge, wanted);

@@ -80,6 +80,8 @@ export interface Config {
   sweepIntervalMinutes: number;
 
   maxBodyBytes: number;
+  /** Of a list. */
+  maxAnswerBytes: number;
   /** Undefined: the server's own origin and those of localhost. */
   cors: CorsConfig | undefined;
   /** Names that the server may be called by, besides those of the address it listens on. */
@@ -170,6 +172,7 @@ function fromSettings(values: SettingValues, cwd: string) {
     sqliteSynchronous: values.FRACTAL_SQLITE_SYNCHRONOUS,
     allowedHosts: values.FRACTAL_ALLOWED_HOSTS ?? [],
     maxBodyBytes: values.FRACTAL_MAX_BODY_MB * 1024 * 1024,
+    maxAnswerBytes: values.FRACTAL_ANSWER_MAX_MB * 1024 * 1024,
     buildCommit: values.BUILD_COMMIT,
     buildDate: values.BUILD_DATE,
   };

@@ -141,13 +141,14 @@ export function createEngine(deps: EngineDeps): Engine {
       facts,
       readiness: deps.readiness,
       metrics,
-      edges: [stateRoutes(state), runRoutes(calls), statelessRunRoutes(calls)],
+      edges: [stateRoutes(state, calls), runRoutes(calls), statelessRunRoutes(calls)],
     },
     {
       logger,
       cors: config.cors,
       hosts: { bound: config.host, allowed: config.allowedHosts },
       bodyLimit: config.maxBodyBytes,
+      answerLimit: config.maxAnswerBytes,
       storeTtl: config.storeTtl,
       // A worker answers probes and metrics.
       disabled: config.role === "worker" ? new Set([...config.disabled, ...WORK]) : config.disabled,

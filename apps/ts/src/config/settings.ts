@@ -69,6 +69,14 @@ export const SETTINGS = {
     { section: SERVER, description: "Largest request body, in megabytes.", default: "100" },
     { min: 1, max: 2048 },
   ),
+  FRACTAL_ANSWER_MAX_MB: integer(
+    {
+      section: SERVER,
+      description: "Largest answer to a list, in megabytes; one row alone is always answered.",
+      default: "100",
+    },
+    { min: 1, max: 65_536 },
+  ),
   FRACTAL_ENGINE: choice(
     {
       section: SERVER,

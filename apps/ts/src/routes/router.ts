@@ -19,6 +19,8 @@ export interface Env {
     requestId: string;
     /** Bytes a request body may have. */
     bodyLimit: number;
+    /** Bytes a list may have. */
+    answerLimit: number;
   };
 }
 

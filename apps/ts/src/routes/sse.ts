@@ -107,7 +107,7 @@ interface Source {
   count?: StreamCount | undefined;
 }
 
-function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
+export function pulled(call: StreamCall, source: Source): ReadableStream<Uint8Array> {
   let closed = false;
   let sent = false;
   /** The client waits for bytes. */

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { StateService } from "#core/threads/state";
+import type { HistoryQuery as HistoryOf, StateService } from "#core/threads/state";
 import {
   HistoryQuery,
   HistoryRequest,
@@ -13,8 +13,10 @@ import {
   StateUpdated,
 } from "#schemas/state";
 import { ThreadState } from "#schemas/threads";
+import { listResponse } from "./json-pieces.ts";
 import type { Env, Router } from "./router.ts";
 import { failures, json, route, router } from "./router.ts";
+import type { RunRouteDeps } from "./run-calls.ts";
 
 const tags = ["Threads"];
 
@@ -83,14 +85,24 @@ const search = route({
 
 const DEFAULT_LIMIT = 10;
 
-/** States are in wire form already, a history even as text. */
-function answer(c: Context<Env>, state: ThreadState | string) {
-  const text = typeof state === "string" ? state : JSON.stringify(state);
-  return c.body(text, 200, { "Content-Type": "application/json" });
+/** States are in wire form already. */
+function answer(c: Context<Env>, state: ThreadState) {
+  return c.body(JSON.stringify(state), 200, { "Content-Type": "application/json" });
 }
 
-export function stateRoutes(state: StateService): Router {
+export function stateRoutes(state: StateService, deps: Pick<RunRouteDeps, "logger" | "unread">): Router {
   const r = router();
+  const list = (c: Context<Env>, threadId: string, query: HistoryOf) => {
+    const call = {
+      request: c.req.raw,
+      headers: {},
+      controller: new AbortController(),
+      onError: (error: unknown) => deps.logger.error({ thread_id: threadId, err: error }, "history broke off"),
+      unread: deps.unread,
+    };
+    const pieces = state.history(c.var.scope, threadId, { ...query, max_bytes: c.var.answerLimit });
+    return listResponse(pieces, call) as never;
+  };
   // Before the path with a checkpoint id, which would take the word for one.
   r.openapi(postAt, async (c) => {
     const { checkpoint, subgraphs } = c.req.valid("json");
@@ -112,11 +124,11 @@ export function stateRoutes(state: StateService): Router {
   r.openapi(history, async (c) => {
     const { limit = DEFAULT_LIMIT, before, assistant_id } = c.req.valid("query");
     const query = { limit, before, assistant_id };
-    return answer(c, await state.history(c.var.scope, c.req.valid("param").thread_id, query)) as never;
+    return list(c, c.req.valid("param").thread_id, query);
   });
   r.openapi(search, async (c) => {
     const query = { ...c.req.valid("json"), assistant_id: c.req.valid("query").assistant_id };
-    return answer(c, await state.history(c.var.scope, c.req.valid("param").thread_id, query)) as never;
+    return list(c, c.req.valid("param").thread_id, query);
   });
   return r;
 }

@@ -1,4 +1,5 @@
 import { mergeWrites } from "#core/checkpoints/layout";
+import { cut, weightOf } from "#core/checkpoints/pieces";
 import type {
   BlobRow,
   CheckpointQuery,
@@ -12,6 +13,7 @@ import type {
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { EventRow } from "#core/runs/repository";
+import type { Page } from "#schemas/common";
 
 type Answer = "written" | "fenced" | "retry" | Error;
 
@@ -148,6 +150,14 @@ export class MemoryRepository implements CheckpointRepository {
 
   async list(_scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]> {
     return this.#select(query).map((row) => this.#load(row));
+  }
+
+  async *pieces(scope: AuthScope, query: CheckpointQuery): AsyncGenerator<Page<StoredCheckpoint>> {
+    yield* cut(await this.list(scope, query), weightOf);
+  }
+
+  async weigh(scope: AuthScope, query: CheckpointQuery): Promise<number> {
+    return (await this.list(scope, query)).reduce((sum, stored) => sum + weightOf(stored), 0);
   }
 
   async locate(_scope: AuthScope, threadId: string, checkpointId: string): Promise<string | undefined> {

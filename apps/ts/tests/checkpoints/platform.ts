@@ -152,7 +152,11 @@ export class Platform implements AsyncDisposable {
 
   /** As a client sees it. */
   async history(threadId: string, query: HistoryQuery): Promise<ThreadState[]> {
-    return JSON.parse(await this.state.history(ANONYMOUS, threadId, query));
+    const states: ThreadState[] = [];
+    for await (const { items } of this.state.history(ANONYMOUS, threadId, query)) {
+      states.push(...items.map((text) => JSON.parse(text)));
+    }
+    return states;
   }
 
   /** One whole run: claimed, executed, finished with its state. */

@@ -20,14 +20,15 @@ describe("State routes", () => {
 
   beforeAll(async () => {
     platform = await Platform.open({ chat: { graph } });
+    const logger = createLogger({ level: "silent", json: true, write: () => undefined });
     const app = new Router({ strict: false });
-    app.onError(onError(createLogger({ level: "silent", json: true, write: () => undefined })));
+    app.onError(onError(logger));
     app.use("*", async (c, next) => {
       c.set("scope", ANONYMOUS);
       c.set("bodyLimit", 1_000_000);
       await next();
     });
-    app.route("/", stateRoutes(platform.state));
+    app.route("/", stateRoutes(platform.state, { logger }));
     server = Bun.serve({ port: 0, fetch: app.fetch });
     threadId = await platform.thread();
     await platform.run(threadId, { messages: [new HumanMessage({ content: "hi", id: "h" })] }, "chat");

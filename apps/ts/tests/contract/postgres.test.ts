@@ -3,6 +3,7 @@ import { lanesAgree } from "../model/lanes-agree.ts";
 import { postgresAvailable } from "../servers/postgres.ts";
 import { assistantsContract } from "./assistants.contract.ts";
 import { checkpointOrderContract } from "./checkpoint-order.contract.ts";
+import { checkpointPiecesContract } from "./checkpoint-pieces.contract.ts";
 import { checkpointsContract } from "./checkpoints.contract.ts";
 import { eventsContract } from "./events.contract.ts";
 import { lanesContract } from "./lanes.contract.ts";
@@ -36,6 +37,7 @@ describe.skipIf(missing !== undefined)(`Postgres (${missing ?? "found"})`, () =>
   lanesContract(postgres);
   checkpointsContract(postgres);
   checkpointOrderContract(postgres);
+  checkpointPiecesContract(postgres);
   eventsContract(postgres);
   storeContract(postgres);
   retentionContract(postgres);

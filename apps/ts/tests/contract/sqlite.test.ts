@@ -1,5 +1,6 @@
 import { assistantsContract } from "./assistants.contract.ts";
 import { checkpointOrderContract } from "./checkpoint-order.contract.ts";
+import { checkpointPiecesContract } from "./checkpoint-pieces.contract.ts";
 import { checkpointsContract } from "./checkpoints.contract.ts";
 import { eventsContract } from "./events.contract.ts";
 import { lanesContract } from "./lanes.contract.ts";
@@ -23,6 +24,7 @@ workersContract(sqlite);
 lanesContract(sqlite);
 checkpointsContract(sqlite);
 checkpointOrderContract(sqlite);
+checkpointPiecesContract(sqlite);
 eventsContract(sqlite);
 storeContract(sqlite);
 retentionContract(sqlite);

@@ -47,7 +47,9 @@ describe("A database that another program keeps locked", () => {
     const run = newRun(id());
     const writes = [
       storage.runs.create(ANONYMOUS, run).then(({ kind }) => done.push(kind)),
-      storage.runs.cancel(ANONYMOUS, { run_id: run.run_id }, "interrupt").then((found) => done.push(`${found?.result}`)),
+      storage.runs
+        .cancel(ANONYMOUS, { run_id: run.run_id }, "interrupt")
+        .then((found) => done.push(`${found?.result}`)),
       storage.runs.sweep().then(() => done.push("swept")),
     ];
     for (let turns = 0; turns < 50; turns++) {

@@ -1,7 +1,7 @@
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { EventRow } from "#core/runs/repository";
-import type { JsonObject } from "#schemas/common";
+import type { JsonObject, Page } from "#schemas/common";
 
 /** A value as the graph's serializer wrote it: its type tag and bytes ("json" bytes are UTF-8 text). */
 export interface Encoded {
@@ -96,6 +96,13 @@ export interface CheckpointRepository {
   get(scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint | undefined>;
   /** Newest first. */
   list(scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]>;
+  /**
+   * The same in pieces, each the work of one turn: at most 100 checkpoints and 8 MiB of values, counted wherever they are
+   * carried; one larger checkpoint comes alone. A blob that follows itself is read once. No piece when there is nothing.
+   */
+  pieces(scope: AuthScope, query: CheckpointQuery): AsyncIterable<Page<StoredCheckpoint>>;
+  /** Bytes of all values in the list, counted wherever they are carried. Reads none of them. */
+  weigh(scope: AuthScope, query: CheckpointQuery): Promise<number>;
   /** Which namespace holds this checkpoint id (reads by checkpoint id search all scopes). */
   locate(scope: AuthScope, threadId: string, checkpointId: string): Promise<string | undefined>;
   /** Root namespaces ("" or "assistant:<id>") that have checkpoints. */

@@ -1,6 +1,8 @@
 import type { Logger } from "@fractal-agents/infra/logger";
+import { answerTooLarge, OneAtATime } from "#core/answers";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { toStored } from "#core/checkpoints/namespace";
+import { PIECE, weightOf } from "#core/checkpoints/pieces";
 import type { CheckpointQuery, CheckpointRow, StoredCheckpoint } from "#core/checkpoints/repository";
 import { createSaver, type FencedSaver, type SaverOptions } from "#core/checkpoints/saver";
 import { LeaseLostError, RuntimeError } from "#core/errors";
@@ -12,7 +14,7 @@ import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { EventRow, LaneRepository } from "#core/runs/repository";
 import type { Storage } from "#core/storage";
-import type { JsonObject } from "#schemas/common";
+import type { JsonObject, Page } from "#schemas/common";
 import type { StateUpdate, StateUpdated } from "#schemas/state";
 import type { Superstep, Thread, ThreadState } from "#schemas/threads";
 import { HistoryCache, historyKey } from "./history-cache.ts";
@@ -53,6 +55,8 @@ export interface HistoryQuery {
   metadata?: JsonObject | undefined;
   checkpoint?: CheckpointRef | undefined;
   assistant_id?: string | undefined;
+  /** Of all states together; one alone may be larger. */
+  max_bytes?: number | undefined;
 }
 
 /** `assistant_id`: whose lineage is written, as in StateQuery. */
@@ -73,6 +77,7 @@ interface OpenOptions extends Pick<GraphAccess, "accessContext">, Pick<SaverOpti
 export class StateService {
   readonly #deps: StateServiceDeps;
   readonly #told = new HistoryCache();
+  readonly #large = new OneAtATime();
   readonly #places: StatePlaces;
 
   constructor(deps: StateServiceDeps) {
@@ -91,21 +96,37 @@ export class StateService {
   }
 
   /**
-   * JSON text of the list, newest first; the root namespace of the scope unless a checkpoint names another. States that
-   * were told before are not made again.
+   * JSON texts of the states, newest first, in pieces of bounded work; the root namespace of the scope unless a checkpoint
+   * names another. States that were told before are not made again. RuntimeError invalid when all together are too large.
    */
-  async history(scope: AuthScope, threadId: string, query: HistoryQuery): Promise<string> {
+  async *history(scope: AuthScope, threadId: string, query: HistoryQuery): AsyncGenerator<Page<string>> {
+    const { checkpoints } = this.#deps;
     const thread = await this.#thread(scope, threadId);
     const access = await this.#find(scope, thread, query);
-    if (access === undefined) return "[]";
-    const stored = await this.#deps.checkpoints.list(scope, {
+    if (access === undefined) return;
+    const wanted = {
       thread_id: threadId,
       checkpoint_ns: toStored(access.place.checkpointScope, access.namespace ?? ""),
       checkpoint_id: access.checkpoint?.checkpoint_id ?? undefined,
       before: query.before,
       filter: query.metadata,
       limit: query.limit,
-    });
+    };
+    const { max_bytes: most = Number.POSITIVE_INFINITY } = query;
+    let first = true;
+    for await (const { items, more } of checkpoints.pieces(scope, wanted)) {
+      if (first && more) {
+        const bytes = await checkpoints.weigh(scope, wanted);
+        if (bytes > most) throw answerTooLarge(bytes, most);
+      }
+      first = false;
+      const texts = () => this.#texts(scope, access, items);
+      const heavy = items.reduce((sum, stored) => sum + weightOf(stored), 0) > PIECE.bytes;
+      yield { items: await (heavy ? this.#large.run(texts) : texts()), more };
+    }
+  }
+
+  async #texts(scope: AuthScope, access: Access, stored: StoredCheckpoint[]): Promise<string[]> {
     const keys = stored.map((each) => historyKey(each, access.place));
     const texts = keys.map((key) => this.#told.get(key));
     const unknown = stored.filter((_, i) => texts[i] === undefined);
@@ -118,7 +139,7 @@ export class StateService {
         if (text !== undefined) this.#told.set(keys[i] as string, text);
       }
     }
-    return `[${texts.filter((text) => text !== undefined).join(",")}]`;
+    return texts.filter((text) => text !== undefined);
   }
 
   /** Lets the graph make the states of these checkpoints; by checkpoint id. */

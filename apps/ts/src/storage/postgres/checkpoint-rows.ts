@@ -26,17 +26,20 @@ export interface PartRow {
   idx: number | null;
   epoch: number | null;
   run_id: string | null;
+  /** Null in a light page where it is large. */
   value: Uint8Array;
+  /** Bytes of the value. */
+  size: number;
 }
 
 /** Select lists of the three kinds, in the order of PartRow. */
 export const CHECKPOINT_PART =
   `select ${CHECKPOINT} as kind, k.ns, k.checkpoint_id, k.pos, k.parent_id as a, k.metadata as b, k.blobs::text as c, ` +
-  "k.checkpoint as d, null::integer as idx, k.epoch, k.run_id, k.inline as value";
-export const BLOB_PART = `select ${BLOB}, b.ns, null, 0, b.channel, b.version, null, b.type, null, null::bigint, null::uuid, b.value`;
+  "k.checkpoint as d, null::integer as idx, k.epoch, k.run_id, k.inline as value, octet_length(k.inline) as size";
+export const BLOB_PART = `select ${BLOB}, b.ns, null, 0, b.channel, b.version, null, b.type, null, null::bigint, null::uuid, b.value, octet_length(b.value)`;
 export const WRITE_PART =
   `select ${WRITE}, w.ns, w.checkpoint_id, row_number() over (order by w.task_path, w.task_id, w.idx), w.task_id, ` +
-  "w.task_path, w.channel, w.type, w.idx, w.epoch, w.run_id, w.value";
+  "w.task_path, w.channel, w.type, w.idx, w.epoch, w.run_id, w.value, octet_length(w.value)";
 
 /**
  * The blob that `at` refers to (ns, key: its channel, value: its version). "offset 0" makes it one look into the index
@@ -47,6 +50,36 @@ export function blobOf(at: string): string {
     "lateral (select b.* from fractal.checkpoint_blobs b where b.thread_id = $1 " +
     `and b.ns = ${at}.ns and b.channel = ${at}.key and b.version = ${at}.value offset 0) b`
   );
+}
+
+/** The rows of a page with their place in it. */
+export function numbered(page: string): string {
+  return `select c.*, row_number() over () as pos from (${page}) c`;
+}
+
+/** Larger values may be left out at first. */
+const LIGHT = 65_536;
+
+/**
+ * One statement: the page of checkpoints (of thread $1, with their `pos`), the blobs they share but for `known`, and of
+ * each write the one of the highest epoch. `light`: without the values that are large.
+ */
+export function partsOf(page: string, how: { light?: boolean; known?: string } = {}): string {
+  const part = (text: string, value: string) =>
+    how.light === true
+      ? text.replace(`, ${value},`, `, case when octet_length(${value}) <= ${LIGHT} then ${value} end,`)
+      : text;
+  return `
+with page as materialized (${page})
+${CHECKPOINT_PART} from page k
+union all
+${part(BLOB_PART, "b.value")} from (select distinct page.ns, j.key, j.value from page, json_each_text(page.blobs) j) r,
+  ${blobOf("r")}${how.known === undefined ? "" : ` where not exists (${how.known})`}
+union all
+${part(WRITE_PART, "w.value")} from (
+  select distinct on (w.ns, w.checkpoint_id, w.task_id, w.idx) w.* from page
+    join fractal.checkpoint_writes w on w.thread_id = $1 and w.ns = page.ns and w.checkpoint_id = page.checkpoint_id
+  order by w.ns, w.checkpoint_id, w.task_id, w.idx, w.epoch desc) w`;
 }
 
 /** Checkpoints with their values and writes, in the order of their `pos`. */

@@ -2,7 +2,8 @@ import type { CheckpointQuery, CheckpointRepository, StoredCheckpoint } from "#c
 import type { AuthScope } from "#core/identity/scope";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
 import { commitBatch, takeBack } from "./checkpoint-commit.ts";
-import { BLOB_PART, blobOf, CHECKPOINT_PART, type PartRow, toStored, WRITE_PART } from "./checkpoint-rows.ts";
+import { listInPieces, type Page, weighPage } from "./checkpoint-pieces.ts";
+import { numbered, type PartRow, partsOf, toStored } from "./checkpoint-rows.ts";
 import { asJsonb, jsonb, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
 import { IN_SCOPE, seenParams } from "./thread-rows.ts";
@@ -57,6 +58,15 @@ export function postgresCheckpoints(database: Database): CheckpointRepository {
 
     list: (scope, query) => listStored(database, scope, query),
 
+    pieces: (scope, query) =>
+      listInPieces(database, seenParams(scope, query.thread_id), {
+        threadId: query.thread_id,
+        limit: query.limit,
+        page: (columns) => pageOf(scope, query, columns),
+      }),
+
+    weigh: (scope, query) => weighPage(database, pageOf(scope, query, "c.*")),
+
     locate: async (scope, threadId, checkpointId) => {
       const row = await database.row<{ ns: string }>(LOCATE, [...seenParams(scope, threadId), checkpointId]);
       return row?.ns;
@@ -102,27 +112,26 @@ function writtenBefore(id: string): string {
   );
 }
 
-/** One statement: the page of checkpoints, the blobs they share, and of each write the one of the highest epoch. */
-async function listStored(database: Database, scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]> {
-  const where = new Where([IN_SCOPE], seenParams(scope, query.thread_id))
+function whereOf(scope: AuthScope, query: CheckpointQuery): Where {
+  return new Where([IN_SCOPE], seenParams(scope, query.thread_id))
     .and(query.checkpoint_ns, (p) => `c.ns = ${p}`)
     .and(query.checkpoint_id, (p) => `c.checkpoint_id = ${p}`)
     .and(query.before, writtenBefore)
     .and(query.filter && jsonb(query.filter), (p) => `${asJsonb("c.metadata")} @> ${p}::jsonb`);
+}
+
+/** The page of checkpoints as a statement with these columns of `fractal.checkpoints c`. */
+function pageOf(scope: AuthScope, query: CheckpointQuery, columns: string): Page {
+  const where = whereOf(scope, query);
   // One is said in the text: with any limit possible the general plan looks dear, and each read would be planned anew.
   const limit = query.limit === 1 ? "1" : where.add(query.limit ?? null);
-  const text = `
-with page as materialized (
-  select c.*, row_number() over () as pos from (
-    select c.* from fractal.threads t join fractal.checkpoints c on c.thread_id = t.thread_id where ${where.text}
-    ${NEWEST_FIRST}, c.ns limit ${limit}) c)
-${CHECKPOINT_PART} from page k
-union all
-${BLOB_PART} from (select distinct page.ns, j.key, j.value from page, json_each_text(page.blobs) j) r, ${blobOf("r")}
-union all
-${WRITE_PART} from (
-  select distinct on (w.ns, w.checkpoint_id, w.task_id, w.idx) w.* from page
-    join fractal.checkpoint_writes w on w.thread_id = $1 and w.ns = page.ns and w.checkpoint_id = page.checkpoint_id
-  order by w.ns, w.checkpoint_id, w.task_id, w.idx, w.epoch desc) w`;
-  return toStored(query.thread_id, await database.rows<PartRow>(text, where.params));
+  const text =
+    `select ${columns} from fractal.threads t join fractal.checkpoints c on c.thread_id = t.thread_id where ${where.text} ` +
+    `${NEWEST_FIRST}, c.ns limit ${limit}`;
+  return { text, params: where.params };
+}
+
+async function listStored(database: Database, scope: AuthScope, query: CheckpointQuery): Promise<StoredCheckpoint[]> {
+  const page = pageOf(scope, query, "c.*");
+  return toStored(query.thread_id, await database.rows<PartRow>(partsOf(numbered(page.text)), page.params));
 }

@@ -1,9 +1,16 @@
-import type { CheckpointRepository, CheckpointRow, Encoded, StoredCheckpoint } from "#core/checkpoints/repository";
+import type {
+  CheckpointQuery,
+  CheckpointRepository,
+  CheckpointRow,
+  Encoded,
+  StoredCheckpoint,
+} from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
 import { readMetadata, readValues } from "../common/checkpoint-columns.ts";
 import { contains } from "../common/json-filters.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
 import { commitBatch } from "./checkpoint-commit.ts";
+import { listInPieces, type Seen, seenKey, weighCheckpoints } from "./checkpoint-pieces.ts";
 import { blobOf, type Place, threadInScope, writesOn } from "./checkpoint-rows.ts";
 import { takeBack } from "./checkpoint-take-back.ts";
 import type { Conditions } from "./conditions.ts";
@@ -52,6 +59,23 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
       connection.read(() => {
         const thread = inScope(scope, query.thread_id);
         return thread === undefined ? [] : listStored(connection, thread, query);
+      }),
+
+    pieces: (scope, query) => {
+      const place = { thread: -1, thread_id: query.thread_id };
+      return listInPieces(connection, {
+        ids: () => {
+          place.thread = inScope(scope, query.thread_id) ?? -1;
+          return idsOf(connection, place.thread, query);
+        },
+        load: (id, seen) => checkpointOf(connection, place, { id, seen }),
+      });
+    },
+
+    weigh: async (scope, query) =>
+      connection.read(() => {
+        const thread = inScope(scope, query.thread_id);
+        return thread === undefined ? 0 : weighCheckpoints(connection, idsOf(connection, thread, query));
       }),
 
     locate: async (scope, threadId, checkpointId) =>
@@ -113,11 +137,8 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
   };
 }
 
-function listStored(
-  connection: Connection,
-  thread: number,
-  query: Parameters<CheckpointRepository["list"]>[1],
-): StoredCheckpoint[] {
+/** Keys of the checkpoints that the list has, newest first. */
+function idsOf(connection: Connection, thread: number, query: CheckpointQuery): number[] {
   const where: Conditions = { sql: ["thread = ?"], params: [thread] };
   const edge = query.before === undefined ? undefined : orderOf(connection, thread, query.before);
   for (const [condition, value] of [
@@ -140,12 +161,7 @@ function listStored(
     },
     { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 },
   );
-  const load = connection.sql(`${SELECT}where id = ?`);
-  const seen = new Map<string, Encoded>();
-  return page.items.map((id) => {
-    const row = load.get<Row>(id) as Row;
-    return stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen });
-  });
+  return page.items;
 }
 
 /** Place of a checkpoint in the order of writing, whichever namespace holds it. */
@@ -155,17 +171,29 @@ function orderOf(connection: Connection, thread: number, checkpointId: string): 
     .get<{ id: number }>(thread, checkpointId)?.id;
 }
 
-/** The checkpoint with its values and writes. `seen`: blobs read for other checkpoints of the same answer. */
-function stored(
+function listStored(connection: Connection, thread: number, query: CheckpointQuery): StoredCheckpoint[] {
+  const seen: Seen = new Map();
+  const place = { thread, thread_id: query.thread_id };
+  return idsOf(connection, thread, query).flatMap((id) => checkpointOf(connection, place, { id, seen }) ?? []);
+}
+
+/** The checkpoint of this key, unless it is gone. */
+function checkpointOf(
   connection: Connection,
-  place: Place,
-  from: { row: Row; seen: Map<string, Encoded> },
-): StoredCheckpoint {
+  place: Omit<Place, "ns">,
+  at: { id: number; seen: Seen },
+): StoredCheckpoint | undefined {
+  const row = connection.sql(`${SELECT}where id = ?`).get<Row>(at.id);
+  return row && stored(connection, { ...place, ns: row.ns }, { row, seen: at.seen });
+}
+
+/** The checkpoint with its values and writes. */
+function stored(connection: Connection, place: Place, from: { row: Row; seen: Seen }): StoredCheckpoint {
   const { row, seen } = from;
   const { inline, blobs, damage } = readValues(row);
   const values: Record<string, Encoded> = {};
   for (const [channel, version] of Object.entries(blobs)) {
-    const key = `${row.ns}\n${channel}\n${version}`;
+    const key = seenKey(row.ns, channel, version);
     let value = seen.get(key);
     if (value === undefined) {
       value = blobOf(connection, place, { channel, version });
