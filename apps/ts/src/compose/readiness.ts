@@ -1,9 +1,11 @@
+import { RuntimeError } from "#core/errors";
+
 /** How long the database may take to answer, and how long its answer is good for. */
-const ANSWER_MS = 1_000;
+const ANSWER_MS = 2_500;
 const GOOD_FOR_MS = 2_000;
 
 export interface ReadinessDeps {
-  /** Rejects when the database does not answer. */
+  /** Rejects when the database does not answer, or takes no writes: with the reason in a RuntimeError. */
   ping(): Promise<void>;
 }
 
@@ -15,7 +17,7 @@ export class Readiness {
   leased = true;
   readonly #ping: () => Promise<void>;
   #asked = Number.NEGATIVE_INFINITY;
-  #answer: Promise<boolean> | undefined;
+  #answer: Promise<string | undefined> | undefined;
 
   constructor({ ping }: ReadinessDeps) {
     this.#ping = ping;
@@ -25,14 +27,14 @@ export class Readiness {
   async reason(): Promise<string | undefined> {
     if (this.draining) return "The server is stopping";
     if (!this.leased) return "This process has lost its lease";
-    const answered = await this.#databaseAnswers();
+    const trouble = await this.#troubleOfDatabase();
     // Either may have come in the meantime.
     if (this.draining) return "The server is stopping";
-    return answered ? undefined : "The database does not answer";
+    return trouble;
   }
 
   /** However many ask, the database is asked once in a while. */
-  #databaseAnswers(): Promise<boolean> {
+  #troubleOfDatabase(): Promise<string | undefined> {
     const now = performance.now();
     if (this.#answer === undefined || now - this.#asked > GOOD_FOR_MS) {
       this.#asked = now;
@@ -42,16 +44,18 @@ export class Readiness {
   }
 }
 
-/** A ping that is late counts as failed; what becomes of it then does not matter any more. */
-async function within(ping: Promise<void>, ms: number): Promise<boolean> {
+const SILENT = "The database does not answer";
+
+/** Why it failed, if it did. A ping that is late has; what becomes of it then does not matter any more. */
+async function within(ping: Promise<void>, ms: number): Promise<string | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, ms, false);
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, ms, SILENT);
     timer.unref();
   });
   const answered = ping.then(
-    () => true,
-    () => false,
+    () => undefined,
+    (error: unknown) => (error instanceof RuntimeError ? error.message : SILENT),
   );
   try {
     return await Promise.race([answered, late]);

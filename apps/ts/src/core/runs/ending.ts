@@ -3,6 +3,7 @@ import type { EventId } from "#core/streams/events";
 import { START } from "#core/streams/events";
 import type { RunFeed } from "#core/streams/feed";
 import type { RunEnd } from "#core/streams/follower";
+import { whyGone } from "./gone.ts";
 import { LoggedResult } from "./outcome.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunRecord } from "./repository.ts";
@@ -11,6 +12,12 @@ import type { RunRecord } from "./repository.ts";
 const RESULT_ROWS = 100;
 
 type Reading = Pick<RunEnvironment, "storage">;
+
+/** A run, and the timeline's number when it was there. */
+interface Known {
+  run: RunRecord;
+  since: number;
+}
 
 /** JSON text of a thread's values; "{}" when it has none or is hidden. */
 export async function storedValues({ storage }: Reading, scope: AuthScope, threadId: string): Promise<string> {
@@ -39,9 +46,13 @@ export async function resultOf(env: Reading, scope: AuthScope, run: RunRecord): 
 }
 
 /** What a run that is over leaves to its readers; one that was rolled back leaves the thread as it is. */
-async function endOf(env: Reading, scope: AuthScope, run: RunRecord): Promise<RunEnd> {
+async function endOf(env: Reading, scope: AuthScope, { run, since }: Known): Promise<RunEnd> {
   const now = await env.storage.runs.find(scope, run.run_id);
-  if (now === undefined) return { body: await storedValues(env, scope, run.thread_id), error: null };
+  if (now === undefined) {
+    const problem = await whyGone(env, run, since);
+    if (problem !== undefined) throw problem;
+    return { body: await storedValues(env, scope, run.thread_id), error: null };
+  }
   return { body: await resultOf(env, scope, now), error: now.error };
 }
 
@@ -53,11 +64,12 @@ export async function followRun(env: RunEnvironment, run: RunRecord, feed: RunFe
   if (!env.storage.shared) return;
   const scope: AuthScope = { tenant: run.tenant, owner: run.owner, permissions: [], filters: undefined };
   const { thread_id, run_id, epoch } = run;
+  const since = env.storage.timeline.number;
   await env.follower.follow(feed, {
     thread_id,
     run_id,
     after: feed.whole || epoch === 0 ? START : { epoch, n: -1 },
     stored: (after, limit) => env.storage.events.read(scope, { thread_id, run_id, after, limit }),
-    ended: () => endOf(env, scope, run),
+    ended: () => endOf(env, scope, { run, since }),
   });
 }

@@ -1,3 +1,4 @@
+import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import { Audience } from "#core/streams/audience";
 import { compareIds, type EventId, frameOf, START } from "#core/streams/events";
@@ -6,6 +7,7 @@ import type { ReaderFilter } from "#core/streams/modes";
 import { readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
 import { followRun, resultOf, storedValues } from "./ending.ts";
+import { whyGone } from "./gone.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunRecord } from "./repository.ts";
 
@@ -58,6 +60,7 @@ export class RunReader {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
     const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
+    const since = this.#env.storage.timeline.number;
     let found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
       const end = yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
@@ -70,6 +73,11 @@ export class RunReader {
       }
     }
     if (found.gone) {
+      // It need not have ended: whoever comes back is told what the database has.
+      if (await this.#isLost(run, since)) {
+        yield [COME_BACK];
+        throw new StreamSuspended();
+      }
       if (request.endEvent) yield [closingFrame(found.run, "end", "null")];
       return;
     }
@@ -99,17 +107,40 @@ export class RunReader {
 
   /** JSON text of the wait body, once the run is over. Throws StreamSuspended when the server drains first. */
   async result(scope: AuthScope, target: Readable, signal: AbortSignal): Promise<string> {
+    const since = this.#env.storage.timeline.number;
     for (let { run, feed }: Readable = target; ; feed = undefined) {
       const found = await this.#find(scope, { run, feed });
-      if (found.feed === undefined) return resultOf(this.#env, scope, found.run);
+      if (found.feed === undefined) {
+        if (found.gone) await this.requireTakenAway(run, since);
+        return resultOf(this.#env, scope, found.run);
+      }
       await ended(found.feed, signal);
       if (found.feed.result !== undefined) return found.feed.result.body;
       if (signal.aborted) return "{}";
       if (this.#env.hub.closing) throw new StreamSuspended();
       // This process lost the run, and another one goes on with it.
       const now = await this.#env.storage.runs.find(scope, run.run_id);
-      if (now === undefined) return this.storedValues(scope, run.thread_id);
+      if (now === undefined) {
+        await this.requireTakenAway(run, since);
+        return this.storedValues(scope, run.thread_id);
+      }
       run = now;
+    }
+  }
+
+  /** Throws what became of a run that is gone, unless it was rolled back. `since`: see whyGone. */
+  async requireTakenAway(run: RunRecord, since: number): Promise<void> {
+    const problem = await whyGone(this.#env, run, since);
+    if (problem !== undefined) throw problem;
+  }
+
+  async #isLost(run: RunRecord, since: number): Promise<boolean> {
+    try {
+      await this.requireTakenAway(run, since);
+      return false;
+    } catch (error) {
+      if (error instanceof RuntimeError && error.code === "unavailable") return true;
+      throw error;
     }
   }
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { NO_SIGNALS } from "#core/signals";
-import type { Storage } from "#core/storage";
+import { ONE_TIMELINE, type Storage } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
@@ -85,6 +85,7 @@ function storageOver(connection: Connection, held: { path: string; lock: Directo
     workers: sqliteWorkers(connection, workers),
     keeper: sqliteKeeper(workers),
     signals: NO_SIGNALS,
+    timeline: ONE_TIMELINE,
     shared: false,
     totals: async () => connection.read(() => sqliteTotals(connection)),
     ping: async () => {
