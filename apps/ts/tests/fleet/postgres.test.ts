@@ -4,6 +4,7 @@ import { deafSuite } from "./deaf.suite.ts";
 import { endsSuite } from "./ends.suite.ts";
 import { withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
+import { goneSuite } from "./gone.suite.ts";
 import { lostAnswersSuite } from "./lost-answers.suite.ts";
 import { movedSuite } from "./moved.suite.ts";
 import { sharedPostgres } from "./postgres-engine.ts";
@@ -25,6 +26,7 @@ describe.skipIf(missing !== undefined)(`several servers on Postgres (${missing ?
   movedSuite(sharedPostgres);
   deafSuite(sharedPostgres);
   endsSuite(sharedPostgres);
+  goneSuite(sharedPostgres);
   fleetSuite(withoutHints(sharedPostgres));
   randomSuite(sharedPostgres, { rounds: 15 });
   randomSuite(sharedPostgres, { rounds: 3, losses: true });

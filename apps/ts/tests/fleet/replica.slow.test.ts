@@ -80,20 +80,15 @@ async function told(server: PostgresServer, ...statements: string[]): Promise<vo
 
 /** The replica has everything that the primary has now, and gets nothing more. */
 async function leftBehind({ primary, replica }: Pair): Promise<void> {
-  const [from, to] = [primary, replica].map(({ url }, i) => new Client((i === 0 ? primary : replica).url()));
-  await from?.connect();
-  await to?.connect();
-  const { rows } = (await from?.query("select pg_current_wal_lsn() as lsn")) ?? { rows: [] };
-  await until(async () => {
-    const asked = await to?.query("select pg_last_wal_replay_lsn() >= $1 as there", [rows[0].lsn]);
-    return asked?.rows[0].there === true;
-  }, 30_000);
-  await Promise.all([from?.end(), to?.end()]);
-  await told(replica, "alter system set primary_conninfo = ''", "select pg_reload_conf()");
-  const receiving = new Client(replica.url());
-  await receiving.connect();
-  await until(async () => (await receiving.query("select from pg_stat_wal_receiver")).rowCount === 0, 30_000);
-  await receiving.end();
+  const [from, to] = [new Client(primary.url()), new Client(replica.url())];
+  await Promise.all([from.connect(), to.connect()]);
+  const [{ lsn }] = (await from.query("select pg_current_wal_lsn() as lsn")).rows;
+  const there = "select from pg_stat_wal_receiver where pg_last_wal_replay_lsn() >= $1";
+  await until(async () => (await to.query(there, [lsn])).rowCount === 1, 30_000);
+  await to.query("alter system set primary_conninfo = ''");
+  await to.query("select pg_reload_conf()");
+  await until(async () => (await to.query("select from pg_stat_wal_receiver")).rowCount === 0, 30_000);
+  await Promise.all([from.end(), to.end()]);
 }
 
 /** What became of somebody who waits for a run: the status and the text of the answer, or that it was broken off. */
