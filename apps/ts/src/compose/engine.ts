@@ -67,7 +67,13 @@ export function createEngine(deps: EngineDeps): Engine {
   const { config, storage, graphs, logger, hub, stopping } = deps;
   const facts = describe(deps);
   const commits = new GroupCommit(storage.checkpoints);
-  const follower = new Follower({ events: storage.events, signals: storage.signals, hub, logger });
+  const follower = new Follower({
+    events: storage.events,
+    signals: storage.signals,
+    timeline: storage.timeline,
+    hub,
+    logger,
+  });
   const metrics = createMetrics({
     storage: {
       counts: () => storage.runs.counts(),

@@ -1,7 +1,7 @@
 import { RuntimeError } from "#core/errors";
 
 /** How long a check may take, and how long its answer is good for. */
-const ANSWER_MS = 1_000;
+const ANSWER_MS = 2_500;
 const GOOD_FOR_MS = 2_000;
 
 /** One thing that must be well for this process to be sent requests. */

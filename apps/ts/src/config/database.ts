@@ -1,3 +1,4 @@
+import { hostUrls } from "@fractal-agents/infra/host-urls";
 import type { Role } from "#core/runs/workers";
 import type { SettingName, SettingValues } from "./settings.ts";
 
@@ -84,16 +85,22 @@ function contradictions({ database, redis, role, workers }: ProcessSettings): st
 
 /** Where it is, without who asks. */
 function describeUrl(url: string): string {
-  const parsed = URL.parse(url);
-  if (parsed === null) return "the configured address";
-  const host = parsed.hostname || parsed.searchParams.get("host") || "localhost";
-  const path = decoded(parsed.pathname.replace(/^\//, ""));
-  return `${host}${parsed.port && `:${parsed.port}`}${path && `/${path}`}`;
+  const urls = hostUrls(url).map((each) => new URL(each));
+  const [first] = urls;
+  if (first === undefined) return "the configured address";
+  const path = decoded(first.pathname.replace(/^\//, ""));
+  return `${urls.map(describeHost).join(",")}${path && `/${path}`}`;
+}
+
+function describeHost({ hostname, port, searchParams }: URL): string {
+  const host = hostname || searchParams.get("host") || "localhost";
+  return `${host}${port && `:${port}`}`;
 }
 
 /** The password of a URL, as it is written there and as it is meant; nothing when the value is no URL or has none. */
 export function passwordOf(value: string): string[] {
-  const password = URL.parse(value)?.password ?? "";
+  const [url = ""] = hostUrls(value);
+  const password = URL.parse(url)?.password ?? "";
   return password === "" ? [] : [password, decoded(password)];
 }
 

@@ -1,3 +1,4 @@
+import { hostUrls } from "@fractal-agents/infra/host-urls";
 import { z } from "zod";
 
 /** A setting is data: the parser, `.env.example` and the table of docs/settings.md are all made from it. */
@@ -77,7 +78,7 @@ export function connection(about: About, schemes: readonly string[]): Declared<s
     if (!schemes.some((scheme) => value.toLowerCase().startsWith(`${scheme}://`))) {
       throw new Error(`must be a URL that starts with ${starts}`);
     }
-    if (URL.parse(value) === null || encodingFails(value)) {
+    if (hostUrls(value).length === 0 || encodingFails(value)) {
       throw new Error("is not a valid URL; special characters in its user and password must be percent-encoded");
     }
     return value;

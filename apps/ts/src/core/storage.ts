@@ -23,6 +23,7 @@ export interface Storage extends AsyncDisposable {
   readonly workers: WorkerRepository;
   readonly keeper: LeaseKeeper;
   readonly signals: Signals;
+  readonly timeline: Timeline;
   /** Whether other processes may work on the same database. */
   readonly shared: boolean;
   /** For metrics; counts rows, so it is asked now and then only. */
@@ -35,6 +36,22 @@ export interface Storage extends AsyncDisposable {
    */
   writable(): Promise<void>;
 }
+
+/**
+ * Which past the database has. A replica that takes the primary's place may lack the last commits: then the timeline is
+ * another one, and what is missing need not have been taken away.
+ */
+export interface Timeline {
+  /** How often it has changed under this process. */
+  readonly number: number;
+  /** Asks the database, and resolves with the number. Rejects with RuntimeError unavailable while it cannot be used. */
+  confirm(): Promise<number>;
+  /** Calls back when it has changed, before anything else is asked of the database. */
+  onChange(listener: () => void): void;
+}
+
+/** Of a database that nothing can take the place of. */
+export const ONE_TIMELINE: Timeline = { number: 0, confirm: async () => 0, onChange: () => undefined };
 
 /** The storage cannot be used: raised while it opens, with a sentence for the person who started the server. */
 export class StorageError extends Error {

@@ -1,4 +1,5 @@
 import type { Logger } from "@fractal-agents/infra/logger";
+import { Rarely } from "@fractal-agents/infra/rarely";
 import type { Context } from "hono";
 import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -26,11 +27,17 @@ const RETRY_AFTER: Partial<Record<ErrorCode, string>> = { rate_limited: "1", una
 
 /** Errors to `{"detail"}`. The cause of anything unexpected goes to the log only, under the request's id. */
 export function onError(logger: Logger) {
+  // A database that takes no writes refuses every request alike: a line a minute says so.
+  const outage = new Rarely();
   return (error: Error, c: Context<Env>): Response => {
     if (error instanceof RuntimeError) {
       const retryAfter = RETRY_AFTER[error.code];
       if (retryAfter !== undefined) c.header("Retry-After", retryAfter);
-      if (STATUS[error.code] >= 500) logger.warn({ err: error, ...where(c) }, error.message);
+      if (STATUS[error.code] >= 500) {
+        const unsaid = error.code === "unavailable" ? outage.due(error.message) : 0;
+        const more = unsaid === 0 ? undefined : { unsaid };
+        if (unsaid !== undefined) logger.warn({ err: error, ...where(c), ...more }, error.message);
+      }
       return c.json({ detail: error.message }, STATUS[error.code]);
     }
     if (error instanceof HTTPException && error.status < 500) {

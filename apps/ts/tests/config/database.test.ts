@@ -149,3 +149,19 @@ describe("checkpointer.ttl and store.ttl of langgraph.json", () => {
     }
   });
 });
+
+describe("several hosts of one database", () => {
+  it("may stand in the URL as PostgreSQL's own clients have them, and are shown without the secret", async () => {
+    const named = "postgres://ada:s3cr%23t-word@one:6543,[::1]:7,two/agents?target_session_attrs=primary";
+    const { database, secrets } = await load({ DATABASE_URL: named });
+    expect([database?.url, database?.where]).toEqual([named, "one:6543,[::1]:7,two/agents"]);
+    expect(secrets).toContain("s3cr#t-word");
+    const apart = await load({ DATABASE_URL: "postgres:///agents?host=one,two&port=6543" });
+    expect(apart.database?.where).toContain("one,two");
+    for (const url of ["postgres://ada:hunter22@one:x,two/d", "postgres:///d?host=a,b,c&port=1,2"]) {
+      const [problem = ""] = await problems({ DATABASE_URL: url });
+      expect(problem).toStartWith("DATABASE_URL is not a valid URL");
+      expect(problem).not.toContain("hunter");
+    }
+  });
+});

@@ -5,6 +5,7 @@ import { deletedSuite } from "./deleted.suite.ts";
 import { endsSuite } from "./ends.suite.ts";
 import { withoutHints } from "./engines.ts";
 import { fleetSuite } from "./fleet.suite.ts";
+import { goneSuite } from "./gone.suite.ts";
 import { lostAnswersSuite } from "./lost-answers.suite.ts";
 import { movedSuite } from "./moved.suite.ts";
 import { sharedPostgres } from "./postgres-engine.ts";
@@ -27,6 +28,7 @@ describe.skipIf(missing !== undefined)(`several servers on Postgres (${missing ?
   deafSuite(sharedPostgres);
   endsSuite(sharedPostgres);
   deletedSuite(sharedPostgres);
+  goneSuite(sharedPostgres);
   fleetSuite(withoutHints(sharedPostgres));
   deletedSuite(withoutHints(sharedPostgres), false);
   randomSuite(sharedPostgres, { rounds: 15 });

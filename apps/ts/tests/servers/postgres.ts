@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { giveToServer, KeptProcess, onFreePort, runAsServerUser, send, serverFolder } from "./kept-process.ts";
@@ -24,6 +24,7 @@ export interface TestPostgres {
 
 const USER = "fractal";
 const READY = "database system is ready to accept connections";
+const FOLLOWS = "database system is ready to accept read-only connections";
 const SETTINGS = { synchronous_commit: "on", max_connections: "200", logging_collector: "off", lc_messages: "'C'" };
 
 /**
@@ -49,6 +50,26 @@ export class PostgresServer implements TestPostgres, AsyncDisposable {
     try {
       await server.#create(options);
       await server.createDatabase(USER);
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+    return server;
+  }
+
+  /** A server that follows this one, on a copy of its data: a replica, until it is promoted. */
+  async follower(): Promise<PostgresServer> {
+    const server = new PostgresServer(this.#binaries, serverFolder("postgres"), this.#password);
+    try {
+      const options = ["--write-recovery-conf", "--wal-method=stream", "--no-sync", "--checkpoint=fast"];
+      await runAsServerUser(
+        copier(this.#binaries),
+        [`--dbname=${this.url()}`, `--pgdata=${server.#data}`, ...options],
+        server.#folder,
+      );
+      const started = await onFreePort((candidate) => server.#launch(candidate, FOLLOWS));
+      server.#port = started.port;
+      server.#process = started.server;
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
@@ -155,14 +176,14 @@ export class PostgresServer implements TestPostgres, AsyncDisposable {
     this.#process = server;
   }
 
-  async #launch(port: number): Promise<KeptProcess> {
+  async #launch(port: number, ready = READY): Promise<KeptProcess> {
     const launched = new KeptProcess({
       command: join(this.#binaries.bin, "postgres"),
       args: ["-D", this.#data, "-p", `${port}`, "-k", this.#folder, "-c", "listen_addresses=127.0.0.1"],
       folder: this.#folder,
       endSignal: "SIGQUIT",
     });
-    return launched.ready(READY);
+    return launched.ready(ready);
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
@@ -235,6 +256,21 @@ export function sharedPostgres(): Promise<TestPostgres> {
   const given = process.env.FRACTAL_TEST_POSTGRES_URL;
   shared[SHARED] ??= given ? Promise.resolve(new GivenPostgres(given)) : PostgresServer.start();
   return shared[SHARED];
+}
+
+/** Beside the programs themselves: the folder may hold links to some of them only. */
+function copier({ bin }: PostgresBinaries): string {
+  return join(dirname(realpathSync(join(bin, "postgres"))), "pg_basebackup");
+}
+
+/** Whether servers can be copied here: not every installation brings pg_basebackup. */
+export function postgresFollows(): boolean {
+  try {
+    return existsSync(copier(findPostgres()));
+  } catch {
+    // There is none at all.
+    return false;
+  }
 }
 
 /** Why there is no Postgres for tests on this machine; undefined where there is one. */

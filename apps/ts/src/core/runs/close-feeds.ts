@@ -27,7 +27,16 @@ export async function closeFeeds(
     if (isGoing(thread)) error ??= THREAD_DELETED;
   } catch (problem) {
     env.logger.error({ thread_id: target.thread_id, err: problem }, "the values of a thread could not be read");
+    // An empty answer would pass for the thread's values: whoever waits asks again, and the database says what became of it.
+    if (error === null) return suspend(env.hub, open);
   }
   if (error !== null) body = resultBody({ values: undefined, interrupts: undefined, error });
   for (const id of open) closeFeed(env.hub, id, { body, error });
+}
+
+function suspend(hub: RunEnvironment["hub"], runIds: readonly string[]): void {
+  for (const id of runIds) {
+    hub.find(id)?.suspend();
+    hub.drop(id);
+  }
 }

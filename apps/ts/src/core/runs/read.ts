@@ -7,7 +7,7 @@ import type { RunEnd } from "#core/streams/follower";
 import type { ReaderFilter } from "#core/streams/modes";
 import { readEnded, readLive } from "#core/streams/reader";
 import type { RunKwargs } from "./create.ts";
-import { asEnded, endOfGone, followRun, resultOf } from "./ending.ts";
+import { asEnded, endOfGone, followRun, type Known, resultOf } from "./ending.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { RunFailure, RunRecord } from "./repository.ts";
 
@@ -26,8 +26,8 @@ export interface Readable {
   feed?: RunFeed | undefined;
 }
 
-/** `gone`: the run was rolled back or deleted meanwhile, and this is how it ended. */
-type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: RunEnd };
+/** `gone`: the database does not have the run any more. */
+type Attached = { feed: RunFeed } | { feed: undefined; run: RunRecord; gone?: true };
 
 /**
  * The answer breaks off without an end: this process does not have the run any more, the client is to come back. A body
@@ -60,6 +60,7 @@ export class RunReader {
     const asked = new Set<string>((run.kwargs as unknown as RunKwargs).stream_mode);
     const modes = request.modes ?? asked;
     const source = { log: this.#env.storage.events, scope, run };
+    const since = this.#env.storage.timeline.number;
     let found = await this.#find(scope, { run, feed });
     if (found.feed !== undefined) {
       const end = yield* readLive(found.feed, source, { ...request, modes, from: ofRun(run, request.from) });
@@ -68,15 +69,21 @@ export class RunReader {
       if (end === "unknown") found = await this.#attach(scope, run);
       // Deleted before this reader had all of it.
       if (found.feed?.state === "ended" && (await this.#env.storage.runs.find(scope, run.run_id)) === undefined) {
-        found = { feed: undefined, run, gone: await this.#endOfGone(scope, run) };
+        found = { feed: undefined, run, gone: true };
       }
       if (found.feed !== undefined) {
         yield [COME_BACK];
         throw new StreamSuspended();
       }
     }
-    if (found.gone !== undefined) {
-      const last = lastFrame(found.run, found.gone.error, request.endEvent);
+    if (found.gone === true) {
+      const end = await this.#endUnlessLost(scope, { run, since });
+      // It need not have ended: a client that comes back gets what the database has.
+      if (end === undefined) {
+        yield [COME_BACK];
+        throw new StreamSuspended();
+      }
+      const last = lastFrame(found.run, end.error, request.endEvent);
       if (last !== undefined) yield [last];
       return;
     }
@@ -87,10 +94,10 @@ export class RunReader {
       yield frames;
     }
     if (!any) {
-      yield* this.#epilogue(scope, found.run, { ...request, from });
+      yield* this.#epilogue(scope, { run: found.run, since }, { ...request, from });
       return;
     }
-    const untold = await this.#untoldEnd(scope, found.run, request.endEvent);
+    const untold = await this.#untoldEnd(scope, { run: found.run, since }, request.endEvent);
     if (untold.length > 0) yield untold;
   }
 
@@ -106,16 +113,20 @@ export class RunReader {
 
   /** JSON text of the wait body, once the run is over. Throws StreamSuspended when the server drains first. */
   async result(scope: AuthScope, target: Readable, signal: AbortSignal): Promise<string> {
+    const since = this.#env.storage.timeline.number;
     for (let { run, feed }: Readable = target; ; feed = undefined) {
       const found = await this.#find(scope, { run, feed });
-      if (found.feed === undefined) return found.gone?.body ?? resultOf(this.#env, scope, found.run);
+      if (found.feed === undefined) {
+        if (found.gone === true) return (await this.endOfGone(scope, { run, since })).body;
+        return resultOf(this.#env, scope, found.run);
+      }
       await ended(found.feed, signal);
       if (found.feed.result !== undefined) return found.feed.result.body;
       if (signal.aborted) return "{}";
       if (this.#env.hub.closing) throw new StreamSuspended();
       // This process lost the run, and another one goes on with it.
       const now = await this.#env.storage.runs.find(scope, run.run_id);
-      if (now === undefined) return (await this.#endOfGone(scope, run)).body;
+      if (now === undefined) return (await this.endOfGone(scope, { run, since })).body;
       run = now;
     }
   }
@@ -127,11 +138,18 @@ export class RunReader {
     return thread?.values == null ? "{}" : JSON.stringify(thread.values);
   }
 
-  /** RuntimeError unavailable when nobody can say what became of the run. */
-  async #endOfGone(scope: AuthScope, run: RunRecord): Promise<RunEnd> {
-    const end = await endOfGone(this.#env, scope, run);
-    if (end === undefined) throw new RuntimeError("unavailable", `Run ${run.run_id} is no longer in the database`);
-    return end;
+  /** RuntimeError unavailable when the database has lost the run. */
+  endOfGone(scope: AuthScope, known: Known): Promise<RunEnd> {
+    return endOfGone(this.#env, scope, known);
+  }
+
+  async #endUnlessLost(scope: AuthScope, known: Known): Promise<RunEnd | undefined> {
+    try {
+      return await this.endOfGone(scope, known);
+    } catch (error) {
+      if (error instanceof RuntimeError && error.code === "unavailable") return undefined;
+      throw error;
+    }
   }
 
   /** The feed that the caller has from the run's creation, while it is still the one that is filled. */
@@ -172,7 +190,7 @@ export class RunReader {
         now = await storage.runs.find(scope, run.run_id);
       }
       drop();
-      if (now === undefined) return { feed: undefined, run, gone: await this.#endOfGone(scope, run) };
+      if (now === undefined) return { feed: undefined, run, gone: true };
       return isOver(now) ? { feed: undefined, run: await asEnded(this.#env, scope, now) } : { feed };
     } catch (error) {
       drop();
@@ -181,25 +199,27 @@ export class RunReader {
   }
 
   /** How a run ended whose log does not say it: its executor was lost, or the run was taken away from it. */
-  async #untoldEnd(scope: AuthScope, run: RunRecord, endEvent: boolean): Promise<Uint8Array[]> {
+  async #untoldEnd(scope: AuthScope, known: Known, endEvent: boolean): Promise<Uint8Array[]> {
+    const { run } = known;
     const { run_id, thread_id } = run;
     const told = await this.#env.storage.events.read(scope, { thread_id, run_id, modes: ["end", "error"], limit: 1 });
     if (told.length > 0) return [];
     // A log that was deleted while it was read must not look complete.
     const kept = run.error !== null || (await this.#env.storage.runs.find(scope, run_id)) !== undefined;
-    const { error } = kept ? run : await this.#endOfGone(scope, run);
+    const { error } = kept ? run : await this.endOfGone(scope, known);
     const last = lastFrame(run, error, endEvent);
     return last === undefined ? [] : [last];
   }
 
   /** Nothing of the run's log is left, or nothing after the reader's position: its final state, and that it is over. */
-  async *#epilogue(scope: AuthScope, run: RunRecord, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
+  async *#epilogue(scope: AuthScope, known: Known, request: JoinRequest): AsyncGenerator<Uint8Array[]> {
+    const { run } = known;
     const { run_id, thread_id, attempt } = run;
     const say = (mode: string, data: string) => closingFrame(run, mode, data);
     const end = request.endEvent ? [say("end", "null")] : [];
     if (typeof request.from === "object" && run.epoch <= request.from.epoch) {
       // The reader has seen everything that there was.
-      const untold = await this.#untoldEnd(scope, run, request.endEvent);
+      const untold = await this.#untoldEnd(scope, known, request.endEvent);
       yield untold.length > 0 ? untold : end;
       return;
     }

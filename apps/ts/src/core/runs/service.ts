@@ -199,13 +199,14 @@ export class RunService {
     target: { thread_id?: string | undefined; run_id: string },
     how: { action: "interrupt" | "rollback"; wait: boolean },
   ): Promise<RunRecord> {
-    const { worker } = this.#deps;
+    const { worker, env } = this.#deps;
+    const since = env.storage.timeline.number;
     const outcome = await this.#runs.cancel(scope, target, how.action);
     if (outcome === undefined) throw new RuntimeError("not_found", `Run ${target.run_id} is not pending or running`);
     const { run, result } = outcome;
     if (result === "signalled") {
       this.#signal(run.run_id, run.cancel_action ?? how.action);
-      if (how.wait) await this.#over(scope, run);
+      if (how.wait) await this.#over(scope, run, since);
     } else {
       await this.#conclude(scope, run, result);
       worker.look();
@@ -229,19 +230,23 @@ export class RunService {
   }
 
   /** Resolves when a run is over, wherever it is executed. RuntimeError unavailable when this process stops first. */
-  async #over(scope: AuthScope, run: RunRecord): Promise<void> {
+  async #over(scope: AuthScope, run: RunRecord, since: number): Promise<void> {
     const { env, worker } = this.#deps;
     await worker.ended(run.run_id);
     if (!env.storage.shared) return;
+    const now = await this.#runs.find(scope, run.run_id);
     try {
-      const now = await this.#runs.find(scope, run.run_id);
-      if (now !== undefined) await this.reader.result(scope, { run: now }, new AbortController().signal);
+      if (now !== undefined) {
+        await this.reader.result(scope, { run: now }, new AbortController().signal);
+        return;
+      }
     } catch (error) {
-      // A run that was deleted meanwhile is over too.
-      if ((await this.#runs.find(scope, run.run_id)) === undefined) return;
       if (!(error instanceof StreamSuspended)) throw error;
-      throw new RuntimeError("unavailable", "The server is stopping; the run was told to stop", { cause: error });
+      if ((await this.#runs.find(scope, run.run_id)) !== undefined)
+        throw new RuntimeError("unavailable", "The server is stopping; the run was told to stop", { cause: error });
     }
+    // One that was deleted meanwhile is over too, one that the database has lost is not.
+    await this.reader.endOfGone(scope, { run, since });
   }
 
   /** RuntimeError not_found when nothing matched. */

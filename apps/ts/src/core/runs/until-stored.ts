@@ -1,7 +1,11 @@
+import type { Logger } from "@fractal-agents/infra/logger";
+import { Rarely } from "@fractal-agents/infra/rarely";
 import type { RunEnvironment } from "./prepare.ts";
 
 const FIRST_MS = 50;
 const LONGEST_MS = 2_000;
+/** Of each log: however many runs wait for the same database, a line a minute says so. */
+const outages = new WeakMap<Logger, Rarely>();
 
 export interface Insistence {
   run_id: string;
@@ -24,9 +28,17 @@ export async function untilStored<T>(
       return await write();
     } catch (error) {
       if (env.stopping.aborted) return undefined;
-      env.logger.error({ run_id, err: error }, `${problem}; trying again`);
+      report(env.logger, { run_id, problem, error });
       await env.delay(delay);
     }
   }
   return undefined;
+}
+
+function report(logger: Logger, { run_id, problem, error }: { run_id: string; problem: string; error: unknown }): void {
+  const outage = outages.get(logger) ?? new Rarely();
+  outages.set(logger, outage);
+  const unsaid = outage.due(`${problem}: ${error instanceof Error ? error.message : String(error)}`);
+  if (unsaid === undefined) return;
+  logger.error({ run_id, err: error, ...(unsaid > 0 && { unsaid }) }, `${problem}; trying again`);
 }

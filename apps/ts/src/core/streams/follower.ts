@@ -1,6 +1,7 @@
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { EventRow, RunFailure } from "#core/runs/repository";
 import type { Signals } from "#core/signals";
+import type { Timeline } from "#core/storage";
 import { compareIds, type EventId } from "./events.ts";
 import type { RunFeed } from "./feed.ts";
 import type { FeedHub } from "./hub.ts";
@@ -28,6 +29,7 @@ export interface FollowerDeps {
   signals: Signals;
   hub: FeedHub;
   logger: Logger;
+  timeline?: Pick<Timeline, "onChange">;
 }
 
 /** Between two looks at everything that is followed, ms: while hints arrive, and while they do not. */
@@ -77,6 +79,8 @@ export class Follower {
   constructor(deps: FollowerDeps, pace: Partial<FollowerPace> = {}) {
     this.#deps = deps;
     this.#pace = { ...PACE, ...pace };
+    // What has not come yet may never have been: nobody is to take a log that ends for the end of its run.
+    deps.timeline?.onChange(() => this.lose());
     this.#unsubscribe = deps.signals.subscribe((hint) => {
       if (hint.kind === "log") this.look(hint.run_id);
     });

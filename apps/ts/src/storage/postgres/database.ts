@@ -1,6 +1,20 @@
+import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Pool, type PoolClient, type PoolConfig, type QueryConfig, types } from "pg";
-import { isConnectionFailure, isLockTimeout, isReadTimeout, isRepeatable, translate, wasAnswered } from "./failures.ts";
+import { type Client, type ClientConfig, type PoolClient, type QueryConfig, types } from "pg";
+import { ANSWER_MS } from "./connection-options.ts";
+import { Connections, type PoolLimits } from "./connections.ts";
+import {
+  isConnectionFailure,
+  isLockTimeout,
+  isPlanStale,
+  isReadOnly,
+  isReadTimeout,
+  isRepeatable,
+  isStatementLost,
+  translate,
+  wasAnswered,
+} from "./failures.ts";
+import type { Identity } from "./identity.ts";
 
 /** int8 columns here are times in Unix ms, epochs and sequence numbers: all below 2^53. */
 const INT8 = 20;
@@ -15,13 +29,6 @@ const parsers = {
   }) as typeof types.getTypeParser,
 };
 
-export interface PoolLimits {
-  min: number;
-  max: number;
-  /** How long a request waits for a free connection, ms. */
-  timeoutMs: number;
-}
-
 export interface DatabaseOptions {
   url: string;
   pool: PoolLimits;
@@ -32,6 +39,8 @@ export interface DatabaseOptions {
   patience?: Patience;
   /** Sees every error of a statement that is not sent again. */
   onError?: ((error: unknown) => void) | undefined;
+  /** Told what this process goes on without, and why. */
+  onLimited?: (what: "timelines" | "prepared statements", reason: Error) => void;
 }
 
 /** How often a statement that met a deadlock, a serialisation failure or a lost connection is sent again. */
@@ -48,7 +57,6 @@ export interface Patience {
   deadlineMs: number;
 }
 
-const ANSWER_MS = 35_000;
 const PATIENCE: Patience = { answerMs: ANSWER_MS, silentMs: 5_000, repeatMs: 25_000, deadlineMs: 45_000 };
 
 export type Row = Record<string, unknown>;
@@ -70,36 +78,57 @@ export interface Transaction {
  * held across anything else. The connection's own settings bound what a lost peer or a stuck lock can cost.
  */
 export class Database implements AsyncDisposable {
-  readonly #pool: Pool;
-  readonly #prepare: boolean;
+  readonly #connections: Connections;
+  readonly #onLimited: NonNullable<DatabaseOptions["onLimited"]>;
+  #prepare: boolean;
   readonly #names = new Map<string, string>();
-  readonly #limits: PoolLimits;
   readonly #patience: Patience;
   readonly #onError: (error: unknown) => void;
   /** An answer was waited for in vain, and there was none since. */
   #silent = false;
 
   constructor(options: DatabaseOptions) {
-    this.#prepare = options.prepare;
-    this.#limits = options.pool;
-    this.#patience = options.patience ?? PATIENCE;
-    this.#onError = options.onError ?? ignore;
-    this.#pool = new Pool({
-      ...connectionOptions(options.url, options.settings),
-      min: options.pool.min,
-      max: options.pool.max,
-      connectionTimeoutMillis: options.pool.timeoutMs,
-      idleTimeoutMillis: 30_000,
-      types: parsers,
-    });
-    // An idle connection that breaks is replaced when it is next needed; without a listener it would end the process.
-    this.#pool.on("error", () => undefined);
+    const { url, pool, settings, prepare, patience = PATIENCE, onLimited = () => undefined } = options;
+    this.#prepare = prepare;
+    this.#patience = patience;
+    this.#onError = options.onError ?? (() => undefined);
+    this.#onLimited = onLimited;
+    const onBlind = (reason: Error) => onLimited("timelines", reason);
+    this.#connections = new Connections({ url, pool, settings, types: parsers, onBlind });
   }
 
   /** Connections of the pool: open, idle, and how many callers wait for one. */
   get connections(): { total: number; idle: number; waiting: number; max: number } {
-    const { totalCount: total, idleCount: idle, waitingCount: waiting } = this.#pool;
-    return { total, idle, waiting, max: this.#limits.max };
+    return this.#connections.counts;
+  }
+
+  /** Which database it is, and which past it has. */
+  get identity(): Identity {
+    return this.#connections.identity;
+  }
+
+  /** A connection outside of the pool, for the caller to end. */
+  open(config: ClientConfig): Promise<Client> {
+    return this.#connections.open(config);
+  }
+
+  /** Asks the database who it is. @returns The number of its timeline under this process. */
+  async confirm(): Promise<number> {
+    try {
+      const client = await this.#connect();
+      let broken: Error | undefined;
+      try {
+        await this.identity.check(client);
+      } catch (error) {
+        broken = error as Error;
+        throw error;
+      } finally {
+        this.#connections.giveBack(client, broken);
+      }
+      return this.identity.number;
+    } catch (error) {
+      throw translate(error);
+    }
   }
 
   /**
@@ -159,7 +188,7 @@ export class Database implements AsyncDisposable {
       broken = error as Error;
       throw error;
     } finally {
-      giveBack(client, broken);
+      this.#connections.giveBack(client, broken);
     }
   }
 
@@ -178,14 +207,14 @@ export class Database implements AsyncDisposable {
       broken = await this.#rollback(client, error);
       throw error;
     } finally {
-      giveBack(client, broken);
+      this.#connections.giveBack(client, broken);
     }
   }
 
   /** @returns Why the connection cannot be used again, if so: then its end rolls back. */
   async #rollback(client: PoolClient, error: unknown): Promise<Error | undefined> {
-    // It would only wait behind a statement that is not answered.
-    if (isConnectionFailure(error)) return error as Error;
+    // It would only wait behind a statement that is not answered; or the connection holds statements that are no good.
+    if (isConnectionFailure(error) || isStatementLost(error) || isPlanStale(error)) return error as Error;
     try {
       await this.#ask(client, { text: "rollback" }, performance.now());
       return undefined;
@@ -195,11 +224,30 @@ export class Database implements AsyncDisposable {
   }
 
   async #connect(): Promise<PoolClient> {
-    const connecting = this.#pool.connect();
-    const client = await (this.#silent ? soon(connecting, this.#patience.silentMs) : connecting);
-    // The pool listens to idle clients only. What is wrong is told by the statement that needs the connection.
-    client.on("error", ignore);
-    return client;
+    const connecting = this.#connections.take();
+    return this.#silent ? await this.#soon(connecting) : connecting;
+  }
+
+  /** A connection that nobody waits for any more goes back to the pool. */
+  async #soon(connecting: Promise<PoolClient>): Promise<PoolClient> {
+    const late = Promise.withResolvers<never>();
+    const isLate = () => late.reject(new Error("connection timeout: the server was silent before"));
+    const timer = setTimeout(isLate, this.#patience.silentMs);
+    let waiting = true;
+    try {
+      return await Promise.race([connecting, late.promise]);
+    } catch (error) {
+      waiting = false;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      if (!waiting) {
+        connecting.then(
+          (client) => this.#connections.giveBack(client, undefined),
+          () => undefined,
+        );
+      }
+    }
   }
 
   async #ask<T>(client: PoolClient, query: QueryConfig, began: number): Promise<T[]> {
@@ -210,6 +258,8 @@ export class Database implements AsyncDisposable {
       ...query,
       query_timeout: Math.max(1, Math.min(limit, left)),
     };
+    const { silence } = this.#connections;
+    silence.begin(client);
     try {
       const { rows } = await client.query(timed);
       this.#silent = false;
@@ -217,62 +267,38 @@ export class Database implements AsyncDisposable {
     } catch (error) {
       if (isReadTimeout(error) && limit <= left) this.#silent = true;
       else if (wasAnswered(error)) this.#silent = false;
+      if (isReadOnly(error)) this.#connections.doubt();
+      if (isStatementLost(error)) this.#stopPreparing(error as Error);
       throw error;
+    } finally {
+      silence.end(client);
     }
   }
 
-  /** Prepared under a name that stands for its text: parsed and planned once per connection. */
+  /** What is between gives the connection other backends than those that know its statements. */
+  #stopPreparing(reason: Error): void {
+    if (!this.#prepare) return;
+    this.#prepare = false;
+    this.#onLimited("prepared statements", reason);
+  }
+
+  /**
+   * Prepared under a name that stands for its text: parsed and planned once per connection. Made of the text, so that
+   * where backends are shared without our knowing, a name never means another statement.
+   */
   #named(text: string): { name?: string } {
     if (!this.#prepare) return {};
     let name = this.#names.get(text);
     if (name === undefined) {
-      name = `f${this.#names.size}`;
+      name = `f${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
       this.#names.set(text, name);
     }
     return { name };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.end();
+    await this.#connections[Symbol.asyncDispose]();
   }
-}
-
-function ignore(): void {}
-
-function giveBack(client: PoolClient, broken: Error | undefined): void {
-  client.off("error", ignore);
-  client.release(broken);
-}
-
-/** A connection of the pool that nobody waits for any more goes back to it. */
-async function soon(connecting: Promise<PoolClient>, ms: number): Promise<PoolClient> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error("connection timeout: the server was silent before")), ms);
-  let waiting = true;
-  try {
-    return await Promise.race([connecting, late.promise]);
-  } catch (error) {
-    waiting = false;
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    if (!waiting) connecting.then((client) => client.release(), ignore);
-  }
-}
-
-/** What a stuck lock or a forgotten transaction may cost, ms. */
-const SETTINGS = { statement_timeout: 30_000, lock_timeout: 10_000, idle_in_transaction_session_timeout: 15_000 };
-
-/** Of every connection of ours, in a pool or alone. */
-export function connectionOptions(url: string, settings = true): PoolConfig {
-  return {
-    connectionString: url,
-    application_name: "fractal",
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 30_000,
-    query_timeout: ANSWER_MS,
-    ...(settings && SETTINGS),
-  };
 }
 
 /** The thread, run or assistant that this text names; null, which equals nothing, when it cannot be an id. */

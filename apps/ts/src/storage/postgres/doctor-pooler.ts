@@ -1,5 +1,6 @@
 import type { Client } from "pg";
 import type { Finding } from "#core/diagnosis";
+import { StorageError } from "#core/storage";
 import { codeOf } from "./failures.ts";
 
 const HINT_MS = 2_000;
@@ -11,15 +12,20 @@ export interface StatementLook {
   prepare: boolean;
 }
 
+export interface StatementFindings {
+  /** Whether somebody stands between. */
+  pooled: boolean;
+  /** Whether statements prepared on one connection get lost; undefined when that could not be seen. */
+  lost?: boolean;
+  findings: Finding[];
+}
+
 /**
  * Who executes the statements of one connection: always the same backend, or, behind a pooler in transaction mode, any
  * that is free. While a second connection holds the backend of the first in a transaction, the first must get another;
  * a statement that was prepared on the one is then missing on the other, unless the pooler knows of it.
  */
-export async function examineStatements(
-  client: Client,
-  look: StatementLook,
-): Promise<{ pooled: boolean; findings: Finding[] }> {
+export async function examineStatements(client: Client, look: StatementLook): Promise<StatementFindings> {
   const own = await backendOf(client);
   // The pid that the connection was told at its start is the pooler's invention where there is one.
   const direct = own === (client as unknown as { processID: number | null }).processID;
@@ -41,13 +47,16 @@ export async function examineStatements(
       status: "ok",
       text: "There is a pooler in transaction mode in between",
     };
-    return { pooled: true, findings: [mode, statements(await prepare(client, statement), look.prepare)] };
+    const again = await prepare(client, statement);
+    const findings = [mode, statements(again, look.prepare)];
+    return { pooled: true, ...(again !== BUSY && { lost: "failure" in again }), findings };
   } finally {
     await other.end();
   }
 }
 
 type Prepared = { pid: number } | { failure: string };
+const BUSY: Prepared = { failure: "no second backend was free" };
 
 async function backendOf(client: Client): Promise<number> {
   const { rows } = await client.query("select pg_backend_pid() as pid");
@@ -63,7 +72,7 @@ async function prepare(client: Client, statement: { name: string; text: string }
     const code = codeOf(error);
     if (code === "26000" || code === "42P05") return { failure: (error as Error).message };
     // No backend is free for it: nothing can be said.
-    if (/timeout/i.test((error as Error).message)) return { failure: "no second backend was free" };
+    if (/timeout/i.test((error as Error).message)) return BUSY;
     throw error;
   }
 }
@@ -84,6 +93,27 @@ function statements(again: Prepared, wanted: boolean): Finding {
     return { id, status: "ok", text: `${text}: DATABASE_PREPARE=true would save work` };
   }
   return { id, status: "ok", text: lost ? "Statements are not prepared" : "The pooler keeps prepared statements" };
+}
+
+/** How often it is looked: another process may take the backend that was to be taken from the first connection. */
+const LOOKS = 3;
+
+/**
+ * Throws StorageError when prepared statements get lost between here and the database. Costs one connection where it is
+ * direct.
+ */
+export async function refuseLostStatements(open: () => Promise<Client>): Promise<void> {
+  const client = await open();
+  try {
+    for (let look = 1; look <= LOOKS; look++) {
+      const { pooled, lost, findings } = await examineStatements(client, { open, prepare: true });
+      const failed = findings.find(({ status }) => status === "fail");
+      if (lost && failed !== undefined) throw new StorageError(`${failed.text}. ${failed.advice}`);
+      if (!pooled || lost === false) return;
+    }
+  } finally {
+    await client.end();
+  }
 }
 
 /** Whether NOTIFY reaches a connection that listens; it does not through a pooler in transaction mode. */

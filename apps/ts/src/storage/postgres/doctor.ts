@@ -1,12 +1,15 @@
 import { Client, type ClientConfig } from "pg";
 import type { Finding } from "#core/diagnosis";
 import { StorageError } from "#core/storage";
-import { connectionOptions, type DatabaseOptions } from "./database.ts";
+import { connectionOptions } from "./connection-options.ts";
+import type { DatabaseOptions } from "./database.ts";
 import { examineHints, examineStatements } from "./doctor-pooler.ts";
+import { connectTo, Hosts } from "./hosts.ts";
+import { Identity } from "./identity.ts";
 import { SCHEMA_VERSION, schemaState } from "./migrate.ts";
 import { explainOpening } from "./opening-failures.ts";
 import { missingRight } from "./requirements.ts";
-import { trustsAnybody, withTls } from "./tls.ts";
+import { trustsAnybody } from "./tls.ts";
 
 const TIMEOUT_MS = 5_000;
 const FLOOR = 15;
@@ -27,7 +30,7 @@ export async function examinePostgres(given: ExamineOptions): Promise<Finding[]>
   const findings: Finding[] = [];
   let options: ExamineOptions;
   try {
-    options = { ...given, url: withTls(given.url) };
+    options = { ...given, url: await servingHost(given.url) };
   } catch (error) {
     return [unreachable(error, given.where)];
   }
@@ -65,6 +68,19 @@ const UNCHECKED: Finding = {
   advice: "Give the authority's certificate and let it be checked: sslmode=verify-full&sslrootcert=/path/to/ca.pem.",
 };
 
+/** Of several hosts the URL of the one that a server would use; where none will do, of the first that was tried. */
+async function servingHost(url: string): Promise<string> {
+  const hosts = new Hosts(url);
+  if (hosts.count === 1) return hosts.url;
+  const config = { ...bare(hosts.url), connectionTimeoutMillis: TIMEOUT_MS / hosts.count };
+  try {
+    await (await connectTo(hosts, new Identity({ readWrite: hosts.readWrite }), config)).end();
+  } catch {
+    // The look at that one host says what is wrong.
+  }
+  return hosts.url;
+}
+
 /** With the server's own session settings first; a pooler may refuse those alone. */
 async function connect(options: ExamineOptions, findings: Finding[]): Promise<Client | undefined> {
   const { url, where } = options;
@@ -74,7 +90,7 @@ async function connect(options: ExamineOptions, findings: Finding[]): Promise<Cl
     findings.push({ id: "database.reachable", status: "ok", text: `The database at ${where} answers in ${ms} ms` });
   };
   try {
-    const client = await open({ ...connectionOptions(url), connectionTimeoutMillis: TIMEOUT_MS });
+    const client = await open({ ...connectionOptions(), connectionString: url, connectionTimeoutMillis: TIMEOUT_MS });
     reached();
     return client;
   } catch (error) {

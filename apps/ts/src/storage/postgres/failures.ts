@@ -1,16 +1,41 @@
 import { DatabaseError } from "pg";
 import { RuntimeError } from "#core/errors";
 
+/** The other end of a new connection is not what this process works with. Nothing was sent. */
+export class UnfitServerError extends Error {
+  override readonly name = "UnfitServerError";
+}
+
 /** SQLSTATE of an error of the server, or the code of one of the socket. */
 export function codeOf(error: unknown): string | undefined {
   const code = (error as { code?: unknown } | undefined)?.code;
   return typeof code === "string" ? code : undefined;
 }
 
-/** Deadlock, serialisation failure, lock timeout: nothing was written, the same again may succeed. */
+/** Deadlock, serialisation failure, lock timeout, lost plan: nothing was written, the same again may succeed. */
 export function isRepeatable(error: unknown): boolean {
   const code = codeOf(error);
-  return code === "40P01" || code === "40001" || code === "55P03";
+  return code === "40P01" || code === "40001" || code === "55P03" || isStatementLost(error) || isPlanStale(error);
+}
+
+/**
+ * A pooler gave the connection another backend than the one on which a statement was prepared: it is not known there, or it
+ * is already, or PgBouncer lost count. Nothing was executed.
+ */
+export function isStatementLost(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code === "26000" || code === "42P05") return true;
+  return code === "08P01" && /prepared statement|bind message/i.test((error as Error).message);
+}
+
+/** A statement was prepared before a table that it reads was changed: it must be prepared again. */
+export function isPlanStale(error: unknown): boolean {
+  return codeOf(error) === "0A000" && (error as { routine?: unknown }).routine === "RevalidateCachedQuery";
+}
+
+/** The server takes no writes: it is a replica, or read-only by its settings. */
+export function isReadOnly(error: unknown): boolean {
+  return codeOf(error) === "25006";
 }
 
 /** A lock was not to be had in the time that was set for it. */
@@ -31,6 +56,7 @@ const SOCKET = new Set([
 
 /** The connection is gone, or none could be had: whether the statement took effect is unknown. */
 export function isConnectionFailure(error: unknown): boolean {
+  if (error instanceof UnfitServerError) return true;
   const code = codeOf(error);
   if (code !== undefined) {
     // 08: connection exceptions; 57P01-03: the server stops or starts; 53300: too many connections.
@@ -38,7 +64,7 @@ export function isConnectionFailure(error: unknown): boolean {
   }
   return (
     error instanceof Error &&
-    /connection (?:terminated|timeout)|Query read timeout|Client has encountered/i.test(error.message)
+    /connection (?:terminated|timeout)|timeout expired|Query read timeout|Client has encountered/i.test(error.message)
   );
 }
 
@@ -69,6 +95,7 @@ export function isMachineFailure(error: unknown): boolean {
 export function translate(error: unknown): unknown {
   if (error instanceof RuntimeError) return error;
   const code = codeOf(error);
+  if (error instanceof UnfitServerError) return unavailable(`${error.message}; nothing was done, try again`, error);
   if (isConnectionFailure(error)) return unavailable("The database does not answer; nothing is lost, try again", error);
   if (isPoolExhausted(error)) return unavailable("No connection to the database became free in time; try again", error);
   if (code === "53100") return unavailable("The disk of the database is full; nothing was written", error);

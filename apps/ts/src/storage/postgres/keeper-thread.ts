@@ -4,10 +4,12 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
-import { Client } from "pg";
+import type { Client } from "pg";
 import type { WorkerInfo } from "#core/runs/workers";
-import { connectionOptions } from "./database.ts";
+import { connectionOptions } from "./connection-options.ts";
 import { codeOf } from "./failures.ts";
+import { connectTo, Hosts } from "./hosts.ts";
+import { Identity } from "./identity.ts";
 import type { FromKeeper, KeeperData } from "./keeper.ts";
 import { LEASE } from "./workers.ts";
 
@@ -18,6 +20,8 @@ const say = (message: FromKeeper) => port.postMessage(message);
 const everyMs = data.ttlMs / 5;
 /** Monotonic time until which the lease is certain: from when the last good beat was sent. */
 let goodUntil = 0;
+const hosts = new Hosts(data.url);
+const identity = new Identity({ readWrite: hosts.readWrite });
 let client: Client | undefined;
 let ending = false;
 
@@ -32,17 +36,13 @@ function parameters(worker: WorkerInfo): unknown[] {
 /** One statement, on a connection that is made anew when it is gone; given up when it takes too long to be of use. */
 async function ask(text: string, values: unknown[]): Promise<Record<string, unknown>[]> {
   const patience = everyMs * 1.5;
-  if (client === undefined) {
-    const fresh = new Client({
-      ...connectionOptions(data.url, data.settings),
-      connectionTimeoutMillis: patience,
-      query_timeout: patience,
-    });
-    // What is wrong with it is told by the statement that needs it.
-    fresh.on("error", () => undefined);
-    client = fresh;
-    await fresh.connect();
-  }
+  client ??= await connectTo(hosts, identity, {
+    ...connectionOptions(data.settings),
+    connectionTimeoutMillis: patience / hosts.count,
+    query_timeout: patience,
+  });
+  // A pooler may have gone to another server behind the same connection.
+  if (!identity.isDirect(client)) await identity.check(client);
   return (await client.query(text, values)).rows;
 }
 
@@ -72,7 +72,8 @@ async function beat(): Promise<boolean> {
   const sentAt = performance.now();
   try {
     const [row] = await ask(LEASE.beat, [data.worker.worker_id, data.ttlMs]);
-    if (row === undefined) return false;
+    // What this worker holds is of another past, whether or not the database knows the worker.
+    if (row === undefined || identity.number > 0) return false;
     goodUntil = sentAt + data.ttlMs;
     say({ kind: "beat", beat: { cancels: row.cancels as never, processes: row.processes as number } });
   } catch (error) {

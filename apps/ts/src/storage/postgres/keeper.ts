@@ -22,6 +22,15 @@ export interface KeeperOptions {
   settings: boolean;
   ttlMs: number;
   logger: Pick<Logger, "warn" | "info">;
+  /** Finds out whether the database has another past by now: what is registered then is registered in that one. */
+  confirm(): Promise<unknown>;
+}
+
+export interface PostgresKeeper extends LeaseKeeper {
+  /** Of the lease that is kept; undefined while there is none. */
+  readonly workerId: string | undefined;
+  /** The lease is good for nothing: the database has another past than the one that it was taken in. */
+  lose(): void;
 }
 
 /** In the package this module is part of a chunk, and the thread is a file of its own beside the chunks' folder. */
@@ -30,8 +39,19 @@ const THREAD = import.meta.url.endsWith(".ts") ? "./keeper-thread.ts" : "../keep
 const END_MS = 2_000;
 
 /** One thread per lease: it registers the worker, beats for it, and says when the lease is lost. */
-export function postgresKeeper(options: KeeperOptions): LeaseKeeper {
-  return { keep: (worker, on) => new KeptLease(options, worker, on).begun };
+export function postgresKeeper(options: KeeperOptions): PostgresKeeper {
+  let kept: KeptLease | undefined;
+  return {
+    get workerId() {
+      return kept?.workerId;
+    },
+    lose: () => kept?.lose(),
+    keep: async (worker, on) => {
+      await options.confirm();
+      kept = new KeptLease(options, worker, on);
+      return kept.begun;
+    },
+  };
 }
 
 type Listener = Parameters<LeaseKeeper["keep"]>[1];
@@ -43,11 +63,14 @@ class KeptLease implements Lease {
   readonly #on: Listener;
   readonly #thread: Thread;
   readonly #gone: Promise<void>;
+  readonly #workerId: string;
+  #registered = false;
   #over = false;
   #troubled = false;
 
   constructor(options: KeeperOptions, worker: WorkerInfo, on: Listener) {
     this.#options = options;
+    this.#workerId = worker.worker_id;
     this.#on = on;
     const { url, settings, ttlMs } = options;
     const data: KeeperData = { url, settings, ttlMs, worker };
@@ -56,20 +79,26 @@ class KeptLease implements Lease {
     const { promise, resolve, reject } = Promise.withResolvers<Lease>();
     this.begun = promise;
     this.#thread.on("message", (message: FromKeeper) => {
-      if (message.kind === "registered") resolve(this);
-      else if (message.kind === "failed") reject(notTaken(message));
+      if (message.kind === "registered") {
+        this.#registered = true;
+        resolve(this);
+      } else if (message.kind === "failed") reject(notTaken(message));
       else this.#hear(message);
     });
     // Without the thread nobody beats: the lease is as good as lost.
     this.#thread.on("error", (error) => {
       options.logger.warn({ err: error }, "the thread that keeps the lease has failed");
       reject(error);
-      this.#lose();
+      this.lose();
     });
     void this.#gone.then(() => {
       reject(new Error("The thread that keeps the lease has ended"));
-      this.#lose();
+      this.lose();
     });
+  }
+
+  get workerId(): string | undefined {
+    return this.#registered && !this.#over ? this.#workerId : undefined;
   }
 
   async end(): Promise<void> {
@@ -81,7 +110,7 @@ class KeptLease implements Lease {
 
   #hear(message: Exclude<FromKeeper, { kind: "registered" | "failed" }>): void {
     const { logger } = this.#options;
-    if (message.kind === "lost") this.#lose();
+    if (message.kind === "lost") this.lose();
     else if (message.kind === "trouble") {
       if (!this.#troubled) logger.warn({ reason: message.message }, "the lease could not be prolonged; trying again");
       this.#troubled = true;
@@ -92,7 +121,7 @@ class KeptLease implements Lease {
     }
   }
 
-  #lose(): void {
+  lose(): void {
     if (this.#over) return;
     this.#over = true;
     this.#on.lost();

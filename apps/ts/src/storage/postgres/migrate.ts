@@ -1,8 +1,8 @@
-import { Client } from "pg";
 import { StorageError } from "#core/storage";
+import { connectTo, Hosts } from "./hosts.ts";
+import { Identity } from "./identity.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./migrations/index.ts";
 import { type Asking, refuseUnfit } from "./requirements.ts";
-import { withTls } from "./tls.ts";
 
 export { SCHEMA_VERSION };
 
@@ -17,14 +17,11 @@ const LOCK = 0x66726163;
  * @returns Version before (undefined: there was none) and after.
  */
 export async function migrate(url: string, lockMs = 10_000): Promise<{ from: number | undefined; to: number }> {
-  const client = new Client({
-    connectionString: withTls(url),
+  const client = await connectTo(new Hosts(url), new Identity(), {
     application_name: "fractal migrate",
     connectionTimeoutMillis: 10_000,
   });
-  client.on("error", () => undefined);
   try {
-    await client.connect();
     await refuseUnfit(client);
     await client.query("begin");
     // Behind a statement that runs long, this would hold up everybody who comes after: rather fail, and be tried again.
@@ -51,8 +48,7 @@ export async function migrate(url: string, lockMs = 10_000): Promise<{ from: num
     await client.query("commit");
     return { from, to: SCHEMA_VERSION };
   } finally {
-    // Without a commit this takes everything back. Also where connecting failed: a server that waits for a password
-    // keeps the connection, and others who make or drop a database wait for it.
+    // Without a commit this takes everything back.
     await client.end();
   }
 }

@@ -1,19 +1,21 @@
+import { hostUrls } from "@fractal-agents/infra/host-urls";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { type Storage, StorageError } from "#core/storage";
 import { postgresAssistants } from "./assistants.ts";
 import { postgresCheckpoints } from "./checkpoints.ts";
 import { Database, type DatabaseOptions } from "./database.ts";
+import { refuseLostStatements } from "./doctor-pooler.ts";
 import { postgresEvents } from "./events.ts";
 import { postgresKeeper } from "./keeper.ts";
 import { postgresLanes } from "./lanes.ts";
 import { migrate, SCHEMA_VERSION, schemaState } from "./migrate.ts";
+import { postgresPing } from "./ping.ts";
 import { missingRight, refuseUnfit } from "./requirements.ts";
 import { postgresRetention } from "./retention.ts";
 import { postgresRuns } from "./runs.ts";
 import { PostgresSignals } from "./signals.ts";
 import { postgresStore } from "./store.ts";
 import { postgresThreads } from "./threads.ts";
-import { withTls } from "./tls.ts";
 import { postgresTotals } from "./totals.ts";
 import { postgresWorkers } from "./workers.ts";
 import { WriteCheck } from "./writable.ts";
@@ -37,13 +39,20 @@ const SILENT = { warn: () => undefined, info: () => undefined, error: () => unde
  */
 export async function openPostgresStorage(options: PostgresOptions): Promise<PostgresStorage> {
   const { leaseMs = 15_000, logger = SILENT } = options;
-  const url = withTls(options.url);
+  const { url } = options;
   const writes = new WriteCheck();
   const onError = (error: unknown) => writes.note(error);
-  const { database, version, settings } = await connect({ ...options, url, onError }, logger);
+  const { database, version, settings } = await connect({ ...options, onError }, logger);
   try {
-    const signals = new PostgresSignals({ url, settings, database, logger });
+    const signals = new PostgresSignals({ database, logger });
     await signals.open();
+    const { identity } = database;
+    const confirm = () => database.confirm();
+    const keeper = postgresKeeper({ url, settings, ttlMs: leaseMs, logger, confirm });
+    identity.onChange(() => {
+      logger.warn({}, "another server took the place of the database; what it lacks is lost");
+      keeper.lose();
+    });
     return {
       description: describe(url, version),
       shared: true,
@@ -56,15 +65,20 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
       store: postgresStore(database),
       retention: postgresRetention(database),
       workers: postgresWorkers(database),
-      keeper: postgresKeeper({ url, settings, ttlMs: leaseMs, logger }),
+      keeper,
       signals,
+      timeline: {
+        get number() {
+          return identity.number;
+        },
+        confirm,
+        onChange: (listener) => identity.onChange(listener),
+      },
       get connections() {
         return database.connections;
       },
       totals: () => postgresTotals(database),
-      ping: async () => {
-        await database.rows("select 1");
-      },
+      ping: postgresPing(database, () => keeper.workerId),
       writable: () => writes.prove(database),
       [Symbol.asyncDispose]: async () => {
         await signals[Symbol.asyncDispose]();
@@ -77,11 +91,21 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
   }
 }
 
+/** How long a look at a pooler waits for an answer, ms. */
+const POOLER_MS = 5_000;
+const LIMITED = {
+  timelines: "the database does not say which timeline it has; a replica that takes its place is not noticed",
+  "prepared statements":
+    "prepared statements get lost in the pooler; going on without them (see DATABASE_PREPARE and `fractal doctor`)",
+};
+
 /** A database that may be used; without session settings where a pooler refuses them. */
 async function connect(options: PostgresOptions, logger: Pick<Logger, "warn">) {
   for (const settings of [true, false]) {
-    const database = new Database({ ...options, settings });
+    const onLimited = (what: keyof typeof LIMITED, reason: Error) => logger.warn({ err: reason }, LIMITED[what]);
+    const database = new Database({ ...options, settings, onLimited });
     try {
+      if (options.prepare) await refuseLostStatements(() => database.open({ query_timeout: POOLER_MS }));
       return { database, settings, version: await prepare(database, options.url) };
     } catch (error) {
       await database[Symbol.asyncDispose]();
@@ -125,6 +149,7 @@ async function prepare(database: Database, url: string): Promise<string> {
 }
 
 function describe(url: string, version: string): string {
-  const { hostname, port, pathname } = new URL(url);
-  return `postgres ${version} ${hostname}${port && `:${port}`}${pathname}`;
+  const urls = hostUrls(url).map((each) => new URL(each));
+  const hosts = urls.map(({ hostname, port }) => `${hostname}${port && `:${port}`}`);
+  return `postgres ${version} ${hosts.join(",")}${urls[0]?.pathname ?? ""}`;
 }

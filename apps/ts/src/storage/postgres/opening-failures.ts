@@ -13,6 +13,7 @@ const UNREACHABLE = new Set([
 ]);
 
 interface Failure {
+  name: string;
   code: string | undefined;
   /** Of the operating system: "connect". */
   syscall: string | undefined;
@@ -66,7 +67,8 @@ function unavailable(failure: Failure, where: string): string | undefined {
   return undefined;
 }
 
-function misconfigured({ code, message }: Failure, where: string): string | undefined {
+function misconfigured({ name, code, message }: Failure, where: string): string | undefined {
+  if (name === "UnfitServerError") return `${message} (${where}): give the address of the primary.`;
   switch (code) {
     case "28P01":
       return `The database at ${where} refuses the user or the password of the URL.`;
@@ -83,6 +85,9 @@ function misconfigured({ code, message }: Failure, where: string): string | unde
     case "42710":
     case "42723":
       return `The schema fractal of the database at ${where} holds something that does not belong there (${message}): use another database, or take it away.`;
+    case "26000":
+    case "42P05":
+      return `Prepared statements get lost between here and the database at ${where} (${message}): set DATABASE_PREPARE=false, or let the pooler keep them.`;
     case "08P01":
       return `The server or pooler of ${where} refuses the connection: ${message}.`;
     default:
@@ -134,6 +139,7 @@ function* failuresOf(error: unknown): Generator<Failure> {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code, syscall } = at as { code?: unknown; syscall?: unknown };
     yield {
+      name: at.name,
       code: typeof code === "string" ? code : undefined,
       syscall: typeof syscall === "string" ? syscall : undefined,
       message: at.message,

@@ -1,8 +1,8 @@
 import type { Logger } from "@fractal-agents/infra/logger";
-import { Client, type ClientConfig } from "pg";
+import type { Client } from "pg";
 import type { Hint, Signals } from "#core/signals";
 import { HintBox } from "../common/hint-box.ts";
-import { connectionOptions, type Database } from "./database.ts";
+import type { Database } from "./database.ts";
 
 const CHANNEL = "fractal";
 /** NOTIFY takes a lock of the whole database while it commits: few messages, each with many hints. */
@@ -11,12 +11,10 @@ const COALESCE_MS = 25;
 const MAX_LENGTH = 7_500;
 /** How long our own message may take to come back before we say that this connection hears nothing. */
 const ECHO_MS = 5_000;
+const OPEN_MS = 5_000;
 const RECONNECT_MS = { first: 250, most: 10_000 };
 
 export interface SignalsOptions {
-  url: string;
-  /** Whether connections bring settings of their own (DatabaseOptions). */
-  settings: boolean;
   database: Database;
   logger: Pick<Logger, "warn" | "info" | "error">;
 }
@@ -26,7 +24,7 @@ export interface SignalsOptions {
  * pooler in transaction mode stands between, nothing is heard: then `connected` stays false and looks are more frequent.
  */
 export class PostgresSignals implements Signals, AsyncDisposable {
-  readonly #connection: ClientConfig;
+  readonly #database: Database;
   readonly #logger: Pick<Logger, "warn" | "info" | "error">;
   readonly #box: HintBox;
   #client: Client | undefined;
@@ -41,7 +39,7 @@ export class PostgresSignals implements Signals, AsyncDisposable {
 
   /** `database`: sends what must come back, over another connection than the one that listens. */
   constructor(options: SignalsOptions) {
-    this.#connection = connectionOptions(options.url, options.settings);
+    this.#database = options.database;
     this.#logger = options.logger;
     this.#echo = async () => {
       await options.database.rows("select pg_notify($1, $2)", [CHANNEL, "{}"]);
@@ -72,15 +70,11 @@ export class PostgresSignals implements Signals, AsyncDisposable {
   }
 
   async #connect(): Promise<void> {
-    const client = new Client({ ...this.#connection, connectionTimeoutMillis: 5_000 });
-    client.on("error", (error) => this.#lost(client, error));
-    client.on("end", () => this.#lost(client, new Error("the connection was closed")));
-    client.on("notification", ({ payload = "" }) => {
-      if (!this.#hears && this.#client === client) this.#heard();
-      this.#box.hear(payload);
-    });
+    let client: Client | undefined;
     try {
-      await client.connect();
+      // A message is sent in a moment, or its connection has died without a word.
+      client = await this.#database.open({ connectionTimeoutMillis: OPEN_MS, query_timeout: OPEN_MS });
+      this.#attend(client);
       await client.query(`listen ${CHANNEL}`);
       if (this.#closed) return await client.end();
       this.#client = client;
@@ -97,20 +91,29 @@ export class PostgresSignals implements Signals, AsyncDisposable {
     }
   }
 
+  #attend(client: Client): void {
+    client.on("error", (error) => this.#lost(client, error));
+    client.on("end", () => this.#lost(client, new Error("the connection was closed")));
+    client.on("notification", ({ payload = "" }) => {
+      if (!this.#hears && this.#client === client) this.#heard();
+      this.#box.hear(payload);
+    });
+  }
+
   #heard(): void {
     this.#hears = true;
     if (this.#warned) this.#logger.info({}, "hints between processes arrive again");
     this.#warned = false;
   }
 
-  #lost(client: Client, error: Error): void {
+  #lost(client: Client | undefined, error: Error): void {
     // One loss is told by several events; and a client that was replaced is nobody's concern.
     const waiting = this.#retry !== undefined && this.#timers.has(this.#retry);
     if (this.#closed || waiting || (this.#client !== undefined && this.#client !== client)) return;
     this.#client = undefined;
     this.#hears = false;
     this.#warn(error.message);
-    void client.end().catch(() => undefined);
+    void client?.end().catch(() => undefined);
     this.#retry = this.#after(this.#delay * (0.75 + Math.random() / 2), () => void this.#connect());
     this.#delay = Math.min(this.#delay * 2, RECONNECT_MS.most);
   }

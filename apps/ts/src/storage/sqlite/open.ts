@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { NO_SIGNALS } from "#core/signals";
-import type { Storage, StorageError } from "#core/storage";
+import { ONE_TIMELINE, type Storage, type StorageError } from "#core/storage";
 import { openSqlite, type SqliteDatabase } from "#platform/sqlite";
 import { sqliteAssistants } from "./assistants.ts";
 import { sqliteCheckpoints } from "./checkpoints.ts";
@@ -129,6 +129,7 @@ function storageOver(connection: Connection, held: { path: string; lock: Directo
     workers: sqliteWorkers(connection, workers),
     keeper: sqliteKeeper(workers),
     signals: NO_SIGNALS,
+    timeline: ONE_TIMELINE,
     shared: false,
     totals: async () => connection.read(() => sqliteTotals(connection)),
     ping: async () => {
