@@ -1,4 +1,5 @@
 import type { Scenario } from "./scenario.ts";
+import { CLOCKS } from "./scenarios/clocks.ts";
 import { DATABASE } from "./scenarios/database.ts";
 import { DEPTH } from "./scenarios/depth.ts";
 import { KILLS } from "./scenarios/kills.ts";
@@ -15,6 +16,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...STOPS,
   ...DATABASE,
   ...SURROUNDINGS,
+  ...CLOCKS,
   ...DEPTH,
   ...STORM,
 ];

@@ -1,8 +1,9 @@
 import { expect } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { canSkew, clock, forgetClock } from "../../servers/faketime.ts";
 import { giveToServer } from "../../servers/kept-process.ts";
 import { PgBouncer, pgBouncerAvailable } from "../../servers/pgbouncer.ts";
 import { RedisServer, redisAvailable } from "../../servers/redis.ts";
@@ -86,32 +87,6 @@ async function pgbouncer(effort: Effort): Promise<string> {
   await settled(fleet, load);
   await load.checkStates();
   return `${load.accepted.length} runs accepted`;
-}
-
-const LIBRARY = "faketime/libfaketimeMT.so.1";
-
-/** What makes the clock of a process run ahead; undefined where the library is not installed. Its command would fork. */
-function clock(offset: string): Record<string, string> | undefined {
-  const folders = ["x86_64-linux-gnu", "aarch64-linux-gnu", ""].map((name) => join("/usr/lib", name, LIBRARY));
-  const library = folders.find((path) => existsSync(path));
-  return library === undefined ? undefined : { LD_PRELOAD: library, FAKETIME: offset };
-}
-
-/** A process that was killed, or leaves without its exit handlers, leaves the library's shared memory behind. */
-function forgetClock(pid: number): void {
-  for (const name of [`faketime_shm_${pid}`, `sem.faketime_sem_${pid}`])
-    rmSync(join("/dev/shm", name), { force: true });
-}
-
-/** Whether the clock of this very engine can be set for a process. */
-function canSkew(): string | undefined {
-  const env = clock("+1h");
-  if (env === undefined) return "faketime is not installed";
-  const told = spawnSync(process.execPath, ["-e", "console.log(Date.now())"], { encoding: "utf8", env });
-  forgetClock(told.pid);
-  return Math.abs(Number(told.stdout) - Date.now() - 3_600_000) < 60_000
-    ? undefined
-    : "faketime does not reach this engine";
 }
 
 /** Instances whose clocks are an hour ahead and an hour behind: only the database's time decides. */
