@@ -127,9 +127,7 @@ export class MemoryRepository implements CheckpointRepository {
   }
 
   #select(query: CheckpointQuery): CheckpointRow[] {
-    const edge = this.rows.findIndex(
-      (row) => row.thread_id === query.thread_id && row.checkpoint_id === query.before,
-    );
+    const edge = this.rows.findIndex((row) => row.thread_id === query.thread_id && row.checkpoint_id === query.before);
     return this.rows
       .filter(
         (row, order) =>

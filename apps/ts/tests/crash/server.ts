@@ -81,6 +81,11 @@ export class CrashServer implements AsyncDisposable {
     this.url = line.trim().split(/\s+/)[1] as string;
   }
 
+  /** Of the present process; 0 where there is none. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
   /** SIGKILL: nothing of the process runs after this. */
   async kill(): Promise<void> {
     await this.#end("SIGKILL");

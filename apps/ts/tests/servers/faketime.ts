@@ -19,7 +19,9 @@ export function clock(offset: string): Record<string, string> | undefined {
 /** A clock that follows the offset in a file, as one that somebody sets while the process serves. Monotonic time does not. */
 export function steppedClock(path: string): Record<string, string> | undefined {
   const library = preload();
-  return library && { ...library, FAKETIME_TIMESTAMP_FILE: path, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" };
+  return (
+    library && { ...library, FAKETIME_TIMESTAMP_FILE: path, FAKETIME_NO_CACHE: "1", FAKETIME_DONT_FAKE_MONOTONIC: "1" }
+  );
 }
 
 /** A process that was killed, or leaves without its exit handlers, leaves the library's shared memory behind. */

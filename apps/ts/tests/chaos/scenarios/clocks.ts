@@ -60,9 +60,7 @@ async function skewed(effort: Effort, what: { offsets: readonly string[]; count:
   const right = fleet.at(0);
   for (const offset of what.offsets) {
     const wrong = await fleet.add({ env: clock(offset) ?? {} });
-    await threads(what.count, (i) =>
-      i % 2 === 0 ? alternate(right.url, wrong.url) : alternate(wrong.url, right.url),
-    );
+    await threads(what.count, (i) => (i % 2 === 0 ? alternate(right.url, wrong.url) : alternate(wrong.url, right.url)));
     await handOver(wrong, right, Math.min(AT_ONCE, what.count));
     forgetClock(wrong.pid);
   }
@@ -107,14 +105,14 @@ export const CLOCKS: Scenario[] = [
     name: "T-CLOCKS",
     proves: "I19: with a clock that is behind no acknowledged turn, state write or hand-over is lost",
     missing: canSkew(),
-    run: (effort) => skewed(effort, { offsets: ["-0.05", "-1h"], count: effort.n(2, 30) }),
+    run: (effort) => skewed(effort, { offsets: ["-1h"], count: effort.n(2, 30) }),
   },
   {
     name: "T-CLOCKSALL",
-    proves: "I19: the same on 30 threads each, 1 h, 5 s and 50 ms behind and 1 h ahead",
+    proves: "I19: the same 1 h, 5 s and 50 ms behind and 1 h ahead",
     slow: true,
     missing: canSkew(),
-    run: (effort) => skewed(effort, { offsets: ["-1h", "-5", "-0.05", "+1h"], count: 30 }),
+    run: (effort) => skewed(effort, { offsets: ["-1h", "-5", "-0.05", "+1h"], count: effort.n(6, 30) }),
   },
   {
     name: "T-CLOCKSTEP",
