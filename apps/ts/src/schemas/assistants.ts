@@ -1,5 +1,15 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
+import {
+  Id,
+  JsonObject,
+  optional,
+  PageFields,
+  RunConfig,
+  SortOrder,
+  StoredObject,
+  Timestamp,
+  withDefault,
+} from "./common.ts";
 
 export const Assistant = z
   .object({
@@ -20,7 +30,7 @@ export type Assistant = z.infer<typeof Assistant>;
 const Fields = {
   config: optional(RunConfig),
   context: optional(JsonObject),
-  metadata: optional(JsonObject),
+  metadata: optional(StoredObject),
   name: optional(z.string().max(1000)),
   description: optional(z.string()),
 };
@@ -42,7 +52,7 @@ export type AssistantPatch = z.infer<typeof AssistantPatch>;
 
 export const AssistantCount = z
   .object({
-    metadata: optional(JsonObject),
+    metadata: optional(StoredObject),
     graph_id: optional(z.string()),
     name: optional(z.string()).meta({ description: "Case-insensitive part of the name" }),
   })
@@ -56,7 +66,7 @@ export const AssistantSearch = AssistantCount.extend({
 }).meta({ id: "AssistantSearchRequest" });
 
 export const AssistantVersionsQuery = z
-  .object({ ...PageFields, metadata: optional(JsonObject) })
+  .object({ ...PageFields, metadata: optional(StoredObject) })
   .meta({ id: "AssistantVersionsSearchRequest" });
 export type AssistantVersionsQuery = z.infer<typeof AssistantVersionsQuery>;
 
