@@ -13,7 +13,8 @@ function issueText(issue: z.core.$ZodIssue): string {
   return issue.message;
 }
 
-function pathText(path: readonly PropertyKey[]): string {
+/** `metadata.list[2]`; empty for the value itself. */
+export function pathText(path: readonly PropertyKey[]): string {
   let text = "";
   for (const part of path) {
     if (typeof part === "number") text += `[${part}]`;

@@ -1,19 +1,25 @@
+import { isUtf8 } from "node:buffer";
 import { RuntimeError } from "#core/errors";
 import { parseJsonBody } from "./json-text.ts";
+import type { Path } from "./stored-paths.ts";
 
 /**
  * The JSON of a request, whatever its content type says. No body at all counts as `{}`: POST /copy and
  * /cancel come without one, and a schema then names the fields that are missing.
  * @param limit Bytes; a larger body is refused without reading it to its end.
+ * @param stored Where the values stand that are only stored.
  */
-export async function readJson(request: Request, limit: number): Promise<unknown> {
-  const text = await readText(request, limit);
-  return text === "" ? {} : parseJsonBody(text);
+export async function readJson(request: Request, limit: number, stored: readonly Path[] = []): Promise<unknown> {
+  const text = decode(await readBytes(request, limit));
+  return text === "" ? {} : parseJsonBody(text, stored);
 }
 
-async function readText(request: Request, limit: number): Promise<string> {
+async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
   // A declared length was checked by the middleware, and the HTTP parser holds the client to it.
-  const reading = request.headers.has("content-length") ? request.text() : readChunks(request, limit);
+  const declared = request.headers.has("content-length");
+  const reading = declared
+    ? request.arrayBuffer().then((buffer) => new Uint8Array(buffer))
+    : readChunks(request, limit);
   return reading.catch((cause: unknown) => {
     if (cause instanceof RuntimeError) throw cause;
     // The client broke its upload off: nothing is wrong here, and nobody reads the answer.
@@ -21,18 +27,40 @@ async function readText(request: Request, limit: number): Promise<string> {
   });
 }
 
-async function readChunks({ body }: Request, limit: number): Promise<string> {
-  if (body === null) return "";
-  const decoder = new TextDecoder();
+async function readChunks({ body }: Request, limit: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
   let size = 0;
-  let text = "";
   // Leaving the loop by an error cancels the stream.
-  for await (const chunk of body) {
+  for await (const chunk of body ?? []) {
     size += chunk.byteLength;
     if (size > limit) throw bodyTooLarge(limit);
-    text += decoder.decode(chunk, { stream: true });
+    chunks.push(chunk);
   }
-  return text + decoder.decode();
+  return Buffer.concat(chunks, size);
+}
+
+/** Leaves out a byte order mark. */
+const utf8 = new TextDecoder();
+
+/** A decoder alone would put U+FFFD in place of what is no UTF-8, and store that. */
+function decode(bytes: Uint8Array): string {
+  if (isUtf8(bytes)) return utf8.decode(bytes);
+  throw new RuntimeError("invalid", `body: byte ${firstInvalid(bytes)} is not part of valid UTF-8`);
+}
+
+function firstInvalid(bytes: Uint8Array): number {
+  for (let at = 0; ; ) {
+    const length = lengthOf(bytes[at] ?? 0);
+    if (length === 0 || !isUtf8(bytes.subarray(at, at + length))) return at;
+    at += length;
+  }
+}
+
+/** Bytes of a character by its first one; 0: none begins with it. */
+function lengthOf(first: number): number {
+  if (first < 0x80) return 1;
+  if (first < 0xc2 || first > 0xf4) return 0;
+  return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
 export function bodyTooLarge(limit: number): RuntimeError {

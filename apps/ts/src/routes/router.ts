@@ -11,6 +11,7 @@ import type { AuthAction } from "./auth-actions.ts";
 import { AUTH_ACTIONS } from "./auth-actions.ts";
 import { describeIssues } from "./issues.ts";
 import { readJson } from "./request-body.ts";
+import { storedPaths } from "./stored-paths.ts";
 
 /** What the middleware has put on every request before a handler sees it. */
 export interface Env {
@@ -140,16 +141,32 @@ export function router(): Router {
 function validated(spec: RouteSpec, handler: Handler<Env>): Handler<Env> {
   const { params, query, headers, body } = spec.request ?? {};
   const bodySchema = body?.content["application/json"].schema;
+  const stored = bodySchema === undefined ? [] : storedPaths(bodySchema);
   return async (c, next) => {
-    if (c.req.url.includes("%00")) throw new RuntimeError("invalid", "The address contains a NUL character");
+    if (c.req.url.includes("%")) checkAddress(c.req.url);
     if (params !== undefined) c.req.addValidatedData("param", checked(params, c.req.param(), "path"));
     if (query !== undefined) c.req.addValidatedData("query", checked(query, queryRecord(c), "query"));
     if (headers !== undefined) c.req.addValidatedData("header", checked(headers, c.req.header(), "header"));
     if (bodySchema !== undefined) {
-      c.req.addValidatedData("json", checked(bodySchema, await readJson(c.req.raw, c.var.bodyLimit), "body"));
+      c.req.addValidatedData("json", checked(bodySchema, await readJson(c.req.raw, c.var.bodyLimit, stored), "body"));
     }
     return handler(c, next);
   };
+}
+
+/** An escape that is no UTF-8 would reach handlers as something else; a "%" that escapes nothing is itself. */
+function checkAddress(url: string): void {
+  if (url.includes("%00")) throw new RuntimeError("invalid", "The address contains a NUL character");
+  for (const { 0: escapes, index } of url.matchAll(/(?:%[0-9a-f]{2})+/gi)) {
+    try {
+      decodeURIComponent(escapes);
+    } catch (cause) {
+      const place = index - url.indexOf("/", url.indexOf("//") + 2);
+      throw new RuntimeError("invalid", `The address has escapes at position ${place} that are not valid UTF-8`, {
+        cause,
+      });
+    }
+  }
 }
 
 /** @param whole What to call the value itself in a message, where there is no path into it. */

@@ -1,6 +1,17 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
-import { Filter, LIMITS } from "./limits.ts";
+import {
+  Id,
+  JsonObject,
+  optional,
+  PageFields,
+  RunConfig,
+  SortOrder,
+  StoredObject,
+  Timestamp,
+  withDefault,
+} from "./common.ts";
+import { StoredFilter } from "./filters.ts";
+import { LIMITS } from "./limits.ts";
 
 export const Assistant = z
   .object({
@@ -21,7 +32,7 @@ export type Assistant = z.infer<typeof Assistant>;
 const Fields = {
   config: optional(RunConfig),
   context: optional(JsonObject),
-  metadata: optional(JsonObject),
+  metadata: optional(StoredObject),
   name: optional(z.string().max(LIMITS.text)),
   description: optional(z.string()),
 };
@@ -43,7 +54,7 @@ export type AssistantPatch = z.infer<typeof AssistantPatch>;
 
 export const AssistantCount = z
   .object({
-    metadata: optional(Filter),
+    metadata: optional(StoredFilter),
     graph_id: optional(z.string().max(LIMITS.text)),
     name: optional(z.string().max(LIMITS.text)).meta({ description: "Case-insensitive part of the name" }),
   })
@@ -57,7 +68,7 @@ export const AssistantSearch = AssistantCount.extend({
 }).meta({ id: "AssistantSearchRequest" });
 
 export const AssistantVersionsQuery = z
-  .object({ ...PageFields, metadata: optional(Filter) })
+  .object({ ...PageFields, metadata: optional(StoredFilter) })
   .meta({ id: "AssistantVersionsSearchRequest" });
 export type AssistantVersionsQuery = z.infer<typeof AssistantVersionsQuery>;
 

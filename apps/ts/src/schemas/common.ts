@@ -10,6 +10,21 @@ export const Timestamp = z.iso.datetime({ offset: true });
 export const JsonObject = z.record(z.string(), z.unknown());
 export type JsonObject = Record<string, unknown>;
 
+const kept = new WeakSet<object>();
+
+/** Marks a schema of a request whose value the server only stores or compares: its numbers keep their value. */
+export function onlyStored<T extends z.ZodType>(schema: T): T {
+  kept.add(schema);
+  return schema;
+}
+
+export function isOnlyStored(schema: object): boolean {
+  return kept.has(schema);
+}
+
+/** Metadata and store values of a request. */
+export const StoredObject = onlyStored(z.record(z.string(), z.unknown()));
+
 /** The part of LangChain's RunnableConfig that travels over the API. */
 export const RunConfig = z
   .looseObject({

@@ -1,5 +1,3 @@
-import { z } from "@hono/zod-openapi";
-
 /** The most that one request may ask for, in one place; docs/limits.md tells clients. */
 export const LIMITS = {
   /** Rows of one page. */
@@ -38,9 +36,3 @@ export function filterProblem(filter: unknown): string | undefined {
   }
   return undefined;
 }
-
-/** An object that rows are compared with. */
-export const Filter = z.record(z.string(), z.unknown()).superRefine((filter, context) => {
-  const message = filterProblem(filter);
-  if (message !== undefined) context.addIssue({ code: "custom", message });
-});

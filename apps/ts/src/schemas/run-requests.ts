@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, RunConfig } from "./common.ts";
+import { Id, JsonObject, RunConfig, StoredObject } from "./common.ts";
 import { LIMITS } from "./limits.ts";
 import { Durability, MultitaskStrategy } from "./runs.ts";
 import { Checkpoint } from "./threads.ts";
@@ -41,7 +41,7 @@ const runFields = {
   checkpoint_id: z.string().nullish(),
   config: RunConfig.nullish(),
   context: JsonObject.nullish(),
-  metadata: JsonObject.nullish(),
+  metadata: StoredObject.nullish(),
   stream_mode: z.union([StreamMode, z.array(StreamMode)]).nullish(),
   stream_subgraphs: z.boolean().nullish(),
   stream_resumable: z.boolean().nullish(),

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Id, JsonObject, optional, pageLimit } from "./common.ts";
-import { Filter, LIMITS } from "./limits.ts";
+import { Filter } from "./filters.ts";
+import { LIMITS } from "./limits.ts";
 import { queryFlag, queryInt } from "./query.ts";
 import { Checkpoint } from "./threads.ts";
 

@@ -1,6 +1,16 @@
 import { z } from "@hono/zod-openapi";
-import { JsonObject, optional, PageFields, pageLimit, Timestamp, withDefault } from "./common.ts";
-import { Filter, LIMITS } from "./limits.ts";
+import {
+  JsonObject,
+  onlyStored,
+  optional,
+  PageFields,
+  pageLimit,
+  StoredObject,
+  Timestamp,
+  withDefault,
+} from "./common.ts";
+import { Filter } from "./filters.ts";
+import { LIMITS } from "./limits.ts";
 
 export const Item = z
   .object({
@@ -63,7 +73,7 @@ export const StorePut = z
   .object({
     namespace: Namespace,
     key: Key,
-    value: JsonObject,
+    value: StoredObject,
     index: z.union([z.literal(false), z.array(z.string())]).nullish(),
     ttl: optional(z.number().positive().max(52_560_000)).meta({
       description: "Minutes; absent or null: store.ttl.default_ttl of the project, or for ever",
@@ -78,15 +88,17 @@ export const StoreDelete = z
 const OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"];
 
 /** Equality, or an object of operators, per key. */
-const StoreFilter = Filter.superRefine((filter, context) => {
-  for (const [key, condition] of Object.entries(filter)) {
-    if (typeof condition !== "object" || condition === null || Array.isArray(condition)) continue;
-    const wrong = Object.keys(condition).find((name) => name.startsWith("$") && !OPERATORS.includes(name));
-    if (wrong === undefined) continue;
-    const message = `unknown operator ${wrong}; known are ${OPERATORS.join(", ")}`;
-    context.addIssue({ code: "custom", path: [key], message });
-  }
-});
+const StoreFilter = onlyStored(
+  Filter.superRefine((filter, context) => {
+    for (const [key, condition] of Object.entries(filter)) {
+      if (typeof condition !== "object" || condition === null || Array.isArray(condition)) continue;
+      const wrong = Object.keys(condition).find((name) => name.startsWith("$") && !OPERATORS.includes(name));
+      if (wrong === undefined) continue;
+      const message = `unknown operator ${wrong}; known are ${OPERATORS.join(", ")}`;
+      context.addIssue({ code: "custom", path: [key], message });
+    }
+  }),
+);
 
 /** Of `refresh_ttl`. */
 export const REFRESH =

@@ -1,6 +1,17 @@
 import { z } from "@hono/zod-openapi";
-import { Id, JsonObject, optional, PageFields, RunConfig, SortOrder, Timestamp, withDefault } from "./common.ts";
-import { Filter, LIMITS } from "./limits.ts";
+import {
+  Id,
+  JsonObject,
+  optional,
+  PageFields,
+  RunConfig,
+  SortOrder,
+  StoredObject,
+  Timestamp,
+  withDefault,
+} from "./common.ts";
+import { Filter, StoredFilter } from "./filters.ts";
+import { LIMITS } from "./limits.ts";
 
 export const ThreadStatus = z.enum(["idle", "busy", "interrupted", "error"]);
 export type ThreadStatus = z.infer<typeof ThreadStatus>;
@@ -98,7 +109,7 @@ export type Superstep = z.infer<typeof Superstep>;
 export const ThreadCreate = z
   .object({
     thread_id: optional(Id),
-    metadata: optional(JsonObject),
+    metadata: optional(StoredObject),
     if_exists: withDefault(z.enum(["raise", "do_nothing"]), "raise"),
     supersteps: optional(z.array(Superstep)),
     ttl: optional(TtlRequest),
@@ -107,12 +118,12 @@ export const ThreadCreate = z
 export type ThreadCreate = z.infer<typeof ThreadCreate>;
 
 export const ThreadPatch = z
-  .object({ metadata: optional(JsonObject), ttl: optional(TtlRequest) })
+  .object({ metadata: optional(StoredObject), ttl: optional(TtlRequest) })
   .meta({ id: "ThreadPatch" });
 export type ThreadPatch = z.infer<typeof ThreadPatch>;
 
 export const ThreadCount = z
-  .object({ metadata: optional(Filter), values: optional(Filter), status: optional(ThreadStatus) })
+  .object({ metadata: optional(StoredFilter), values: optional(Filter), status: optional(ThreadStatus) })
   .meta({ id: "ThreadCountRequest" });
 
 export const ThreadSearch = ThreadCount.extend({

@@ -3,6 +3,7 @@ import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { createSaver, type FencedSaver } from "#core/checkpoints/saver";
 import { RuntimeError } from "#core/errors";
+import { toPlain } from "#core/exact-numbers";
 import { bindGraph } from "#core/graphs/bind";
 import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/registry";
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
@@ -184,7 +185,7 @@ function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): J
     durability: run.durability,
     metadata: {
       ...config.metadata,
-      ...run.metadata,
+      ...toPlain(run.metadata),
       run_id: run.run_id,
       thread_id: run.thread_id,
       run_attempt: run.attempt,

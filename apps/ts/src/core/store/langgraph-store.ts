@@ -9,6 +9,7 @@ import {
   type SearchItem,
   type SearchOperation,
 } from "@langchain/langgraph-checkpoint";
+import { toPlain } from "#core/exact-numbers";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { StoreItem, StoreRepository } from "./repository.ts";
@@ -86,7 +87,7 @@ function toItem(item: StoreItem): Item {
   return {
     namespace: item.namespace,
     key: item.key,
-    value: item.value,
+    value: toPlain(item.value),
     createdAt: new Date(item.created_at),
     updatedAt: new Date(item.updated_at),
   };

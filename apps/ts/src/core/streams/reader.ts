@@ -56,12 +56,7 @@ export async function* readLive(
     }
     while (!request.signal.aborted) {
       if (cursor.position < feed.start) {
-        const missed = Math.max(cursor.position, cursor.outdated) < feed.forgotten;
-        cursor.position = feed.start;
-        const before = feed.firstId;
-        cursor.last = yield* replay(source, request, { after: cursor.last, before });
-        if (missed && !(yield* tellState(feed, cursor))) return "elsewhere";
-        if (isCut(cursor.last, before)) return "elsewhere";
+        if (!(yield* catchUp(feed, cursor, { source, request }))) return "elsewhere";
         // While the log was read the ring may have gone on.
         continue;
       }
@@ -80,6 +75,20 @@ export async function* readLive(
     feed.readers--;
     waiter.close();
   }
+}
+
+/** Gives what has left the ring from the log; false when that does not have it any more, or never had it. */
+async function* catchUp(
+  feed: RunFeed,
+  cursor: Cursor,
+  { source, request }: { source: ReaderSource; request: ReadRequest },
+): AsyncGenerator<Uint8Array[], boolean> {
+  const missed = Math.max(cursor.position, cursor.outdated) < feed.forgotten;
+  const before = feed.firstId;
+  cursor.position = feed.start;
+  cursor.last = yield* replay(source, request, { after: cursor.last, before });
+  if (missed && !(yield* tellState(feed, cursor))) return false;
+  return !isCut(cursor.last, before);
 }
 
 /** Whether the log did not lead up to the ring: it was deleted while the reader was behind. Numbers have no holes. */

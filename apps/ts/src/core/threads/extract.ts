@@ -1,4 +1,5 @@
 import { RuntimeError } from "#core/errors";
+import { isExact } from "#core/exact-numbers";
 import type { JsonObject } from "#schemas/common";
 import type { Thread } from "#schemas/threads";
 
@@ -36,7 +37,7 @@ function parse(alias: string, path: string): Step[] {
 function follow(thread: Thread, steps: Step[]): unknown {
   let value: unknown = thread;
   for (const step of steps) {
-    if (typeof value !== "object" || value === null) return null;
+    if (typeof value !== "object" || value === null || isExact(value)) return null;
     if (Array.isArray(value)) value = typeof step === "number" ? value.at(step) : undefined;
     else value = Object.hasOwn(value, step) ? (value as JsonObject)[step] : undefined;
   }

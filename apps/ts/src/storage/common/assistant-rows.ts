@@ -1,5 +1,5 @@
 import type { Assistant } from "#schemas/assistants";
-import { iso, parseObject } from "./run-rows.ts";
+import { iso, parseKept, parseObject } from "./run-rows.ts";
 
 /** An assistant as both engines store it: JSON as text, times in Unix ms. */
 export interface AssistantRow {
@@ -23,7 +23,7 @@ export function toAssistant(row: AssistantRow): Assistant {
     description: row.description,
     config: parseObject(row.config),
     context: parseObject(row.context),
-    metadata: parseObject(row.metadata),
+    metadata: parseKept(row.metadata),
     version: row.version,
     created_at: iso(row.created_at),
     updated_at: iso(row.updated_at),

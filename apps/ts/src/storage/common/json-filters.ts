@@ -1,3 +1,4 @@
+import { isExact } from "#core/exact-numbers";
 import type { AuthScope } from "#core/identity/scope";
 import type { JsonObject } from "#schemas/common";
 
@@ -7,11 +8,11 @@ export function contains(a: unknown, b: unknown): boolean {
   if (isObject(b)) {
     return isObject(a) && Object.keys(b).every((key) => Object.hasOwn(a, key) && contains(a[key], b[key]));
   }
-  return a === b;
+  return a === b || (isExact(a) && isExact(b) && a.rawJSON === b.rawJSON);
 }
 
 export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isExact(value);
 }
 
 /** Whether an object with this metadata passes the conditions of the caller's auth handler. */

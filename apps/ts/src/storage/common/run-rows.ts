@@ -1,3 +1,4 @@
+import { parseStored } from "#core/exact-numbers";
 import type { RunRecord } from "#core/runs/repository";
 import type { JsonObject } from "#schemas/common";
 import type { MultitaskStrategy, RunStatus } from "#schemas/runs";
@@ -10,8 +11,14 @@ function isoOrNull(ms: number | null): string | null {
   return ms === null ? null : iso(ms);
 }
 
+/** JSON that code reads: its numbers are doubles. */
 export function parseObject(text: string): JsonObject {
   return JSON.parse(text) as JsonObject;
+}
+
+/** JSON that clients get back as they sent it (metadata, store values): its numbers keep their value. */
+export function parseKept(text: string): JsonObject {
+  return parseStored(text) as JsonObject;
 }
 
 export interface RunRow {
@@ -65,7 +72,7 @@ export function toRun(row: Omit<RunRow, "thread">): RunRecord {
     created_at: iso(row.created_at),
     updated_at: iso(row.updated_at),
     status: row.status,
-    metadata: parseObject(row.metadata),
+    metadata: parseKept(row.metadata),
     kwargs: row.kwargs.length > LAZY_ABOVE ? {} : parseObject(row.kwargs),
     multitask_strategy: row.multitask_strategy,
     tenant: row.tenant,

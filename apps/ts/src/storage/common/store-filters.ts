@@ -1,4 +1,5 @@
 import { RuntimeError } from "#core/errors";
+import { compareNumberTexts, isExact } from "#core/exact-numbers";
 import type { JsonObject } from "#schemas/common";
 import { isObject } from "./json-filters.ts";
 
@@ -18,9 +19,20 @@ export const MOST_DIGITS = 60;
 
 const NUMERIC = new RegExp(`${BLANK}|${DECIMAL}`);
 
-/** What a value counts as when it is compared as a number: NaN, which no comparison accepts, where it is none. */
-export function asNumber(value: unknown): number {
-  if (typeof value === "number" || typeof value === "boolean") return Number(value);
-  if (typeof value !== "string" || value.length > MOST_DIGITS) return Number.NaN;
-  return NUMERIC.test(value) ? Number(value) : Number.NaN;
+/** The decimal text of what a value counts as when it is compared as a number; undefined where it is none. */
+export function numberText(value: unknown): string | undefined {
+  if (isExact(value)) return value.rawJSON;
+  if (typeof value === "number") return Number.isNaN(value) ? undefined : String(value);
+  if (typeof value === "boolean") return value ? "1" : "0";
+  if (typeof value !== "string" || value.length > MOST_DIGITS || !NUMERIC.test(value)) return undefined;
+  return value.trim() === "" ? "0" : value.trim();
+}
+
+/** Order of two values as numbers: negative, 0 or positive; NaN, which no comparison accepts, where one is none. */
+export function compareAsNumbers(a: unknown, b: unknown): number {
+  const [left, right] = [numberText(a), numberText(b)];
+  if (left === undefined || right === undefined) return Number.NaN;
+  const [x, y] = [Number(left), Number(right)];
+  // Rounding keeps the order, so only what is rounded to the same double has to be looked at.
+  return x === y ? compareNumberTexts(left, right) : x < y ? -1 : 1;
 }

@@ -5,7 +5,7 @@ import type { JsonObject } from "#schemas/common";
 import { filterProblem } from "#schemas/limits";
 import { keyProblem, namespaceProblem } from "#schemas/store";
 import { passes } from "./json-filters.ts";
-import { iso, parseObject } from "./run-rows.ts";
+import { iso, parseKept } from "./run-rows.ts";
 
 /**
  * A refresh is written when the item lives so much longer by it, or this share of its time to live: what is read a
@@ -26,7 +26,7 @@ export function toItem(row: ItemRow): StoreItem {
   return {
     namespace: labelsOf(row.namespace),
     key: row.key,
-    value: parseObject(row.value),
+    value: parseKept(row.value),
     created_at: iso(row.created_at),
     updated_at: iso(row.updated_at),
   };

@@ -1,6 +1,6 @@
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt, Thread, ThreadStatus } from "#schemas/threads";
-import { iso, parseObject } from "./run-rows.ts";
+import { iso, parseKept, parseObject } from "./run-rows.ts";
 
 /** A thread as both engines read it: JSON as text, times in Unix ms. */
 export interface ThreadRow {
@@ -25,7 +25,7 @@ export function toThread(row: ThreadRow, interrupts: readonly Record<string, Int
     created_at: iso(row.created_at),
     updated_at: iso(row.updated_at),
     state_updated_at: iso(row.state_updated_at),
-    metadata: parseObject(row.metadata),
+    metadata: parseKept(row.metadata),
     status: row.status,
     config: parseObject(row.config),
     values: row.values === null ? null : (JSON.parse(row.values) as unknown),

@@ -1,5 +1,5 @@
 import type { JsonObject } from "#schemas/common";
-import { asNumber, BLANK, DECIMAL, isOperators, MOST_DIGITS, unknownOperator } from "../common/store-filters.ts";
+import { BLANK, DECIMAL, isOperators, MOST_DIGITS, numberText, unknownOperator } from "../common/store-filters.ts";
 import { jsonb, type Where } from "./conditions.ts";
 
 const COMPARISONS: Record<string, string> = { $gt: ">", $gte: ">=", $lt: "<", $lte: "<=" };
@@ -27,24 +27,23 @@ function compare(where: Where, found: string, by: { operator: string; operand: u
 /** Two texts by code points, anything else as numbers; false where the two have no common order. */
 function ordered(where: Where, found: string, by: { sign: string; operand: unknown }): string {
   const { sign, operand } = by;
-  const number = asNumber(operand);
+  const number = numberText(operand);
   // Every parameter has to occur in the statement, so a comparison with what is no number names the value too.
-  const numbers = Number.isNaN(number)
-    ? `(false and ${found} is null)`
-    : `${numberIn(found)} ${sign} ${where.add(number)}::float8`;
+  const numbers =
+    number === undefined ? `(false and ${found} is null)` : `${numberIn(found)} ${sign} ${where.add(number)}::numeric`;
   if (typeof operand !== "string") return `coalesce(${numbers}, false)`;
   const texts = `(${found} #>> '{}') collate "C" ${sign} ${where.add(plain(operand))}::text`;
   return `coalesce(case when jsonb_typeof(${found}) = 'string' then ${texts} else ${numbers} end, false)`;
 }
 
-/** `asNumber` of what was found; null where it is none. */
+/** `numberText` of what was found, as a number of any length; null where it is none. */
 function numberIn(found: string): string {
   const text = `(${found} #>> '{}')`;
   return (
-    `(case jsonb_typeof(${found}) when 'number' then ${text}::float8 ` +
-    `when 'boolean' then (case ${text} when 'true' then 1 else 0 end)::float8 ` +
+    `(case jsonb_typeof(${found}) when 'number' then ${text}::numeric ` +
+    `when 'boolean' then (case ${text} when 'true' then 1 else 0 end)::numeric ` +
     `when 'string' then (case when length(${text}) > ${MOST_DIGITS} then null when ${text} ~ '${BLANK}' then 0 ` +
-    `when ${text} ~ '${DECIMAL}' then ${text}::float8 end) end)`
+    `when ${text} ~ '${DECIMAL}' then ${text}::numeric end) end)`
   );
 }
 

@@ -10,7 +10,7 @@ import type { Assistant } from "#schemas/assistants";
 import type { JsonObject } from "#schemas/common";
 import { type AssistantRow, toAssistant } from "../common/assistant-rows.ts";
 import { allowed, contains, equalities, likeText, passes } from "../common/json-filters.ts";
-import { parseObject } from "../common/run-rows.ts";
+import { parseKept } from "../common/run-rows.ts";
 import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { countOf, pageOf, type Scan } from "./pages.ts";
@@ -221,7 +221,7 @@ function add(where: Conditions, sql: string, value: SqliteValue): void {
 }
 
 function matches(scope: AuthScope, filter: AssistantFilter, row: Row): boolean {
-  const metadata = parseObject(row.metadata);
+  const metadata = parseKept(row.metadata);
   if (row.owner !== SYSTEM_OWNER && !passes(scope.filters, metadata)) return false;
   if (filter.name !== undefined && !row.name.toLowerCase().includes(filter.name.toLowerCase())) return false;
   return filter.metadata === undefined || contains(metadata, filter.metadata);
@@ -239,7 +239,7 @@ function patched(row: Row, patch: AssistantPatch): Fields {
     config: patch.config === undefined ? row.config : JSON.stringify(patch.config),
     context: patch.context === undefined ? row.context : JSON.stringify(patch.context),
     metadata:
-      patch.metadata === undefined ? row.metadata : JSON.stringify({ ...parseObject(row.metadata), ...patch.metadata }),
+      patch.metadata === undefined ? row.metadata : JSON.stringify({ ...parseKept(row.metadata), ...patch.metadata }),
   };
 }
 
@@ -251,7 +251,7 @@ function removeThreadsOf(connection: Connection, scope: AuthScope, assistantId: 
     .sql(`select id, metadata from threads where ${where.sql.join(" and ")}`)
     .all<{ id: number; metadata: string }>(...where.params);
   for (const row of rows) {
-    const metadata = parseObject(row.metadata);
+    const metadata = parseKept(row.metadata);
     if (metadata.assistant_id === assistantId && passes(scope.filters, metadata)) purgeThread(connection, row.id);
   }
 }

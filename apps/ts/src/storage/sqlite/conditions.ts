@@ -1,3 +1,4 @@
+import { isExact } from "#core/exact-numbers";
 import type { SqliteValue } from "#platform/sqlite";
 import { isObject } from "../common/json-filters.ts";
 
@@ -17,7 +18,7 @@ export function fragments(filter: unknown): string[] {
 }
 
 function isScalar(value: unknown): boolean {
-  return value === null || ["string", "number", "boolean"].includes(typeof value);
+  return value === null || ["string", "number", "boolean"].includes(typeof value) || isExact(value);
 }
 
 /** Conditions of a WHERE clause: constant texts with their parameters. */

@@ -1,7 +1,7 @@
 import type { LaneRepository } from "#core/runs/repository";
 import type { ThreadStatus } from "#schemas/threads";
 import { allowed } from "../common/json-filters.ts";
-import { parseObject } from "../common/run-rows.ts";
+import { parseKept } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { insertEvents } from "./event-rows.ts";
 import { freeLane, setThreadStatus } from "./lane-state.ts";
@@ -68,7 +68,7 @@ export function sqliteLanes(connection: Connection): LaneRepository {
             status,
             error === null ? null : JSON.stringify(error),
             change.scope,
-            JSON.stringify({ ...parseObject(holder.metadata), ...change.metadata }),
+            JSON.stringify({ ...parseKept(holder.metadata), ...change.metadata }),
             now,
             now,
             now,

@@ -2,7 +2,7 @@ import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { CreateOutcome, NewRun } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
-import { iso, parseObject, type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
+import { iso, parseKept, type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { endRun, type LaneRow, promote, setHead, settle } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
@@ -55,7 +55,7 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
 
 /** The run with its whole metadata: base < thread < its own. */
 function layered(run: NewRun, threadMetadata: string): NewRun {
-  return { ...run, metadata: { ...run.base_metadata, ...parseObject(threadMetadata), ...run.metadata } };
+  return { ...run, metadata: { ...run.base_metadata, ...parseKept(threadMetadata), ...run.metadata } };
 }
 
 interface Displaced {
@@ -162,7 +162,7 @@ function insertThread(connection: Connection, scope: AuthScope, run: NewRun): nu
 /** The thread is busy from now on if the run is due; its first run names graph and assistant in its metadata. */
 function touchThread(connection: Connection, run: NewRun, found: ThreadLane): void {
   if (found.bound === 0) {
-    const metadata = { ...parseObject(found.metadata), graph_id: run.graph_id, assistant_id: run.assistant_id };
+    const metadata = { ...parseKept(found.metadata), graph_id: run.graph_id, assistant_id: run.assistant_id };
     connection
       .sql("update threads set bound = 1, metadata = ? where id = ?")
       .run(JSON.stringify(metadata), found.thread);

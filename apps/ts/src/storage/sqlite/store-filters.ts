@@ -1,5 +1,6 @@
 import type { JsonObject } from "#schemas/common";
-import { asNumber, isOperators, unknownOperator } from "../common/store-filters.ts";
+import { isObject } from "../common/json-filters.ts";
+import { compareAsNumbers, isOperators, unknownOperator } from "../common/store-filters.ts";
 
 /** LangGraph's comparison per key: the value itself, or an object of operators. */
 export function satisfies(value: JsonObject, filter: JsonObject | undefined): boolean {
@@ -32,8 +33,7 @@ function compare(operator: string, found: unknown, operand: unknown): boolean {
 /** Two texts by code points, anything else as numbers; NaN where the two have no common order. */
 function order(a: unknown, b: unknown): number {
   if (typeof a === "string" && typeof b === "string") return compareTexts(a, b);
-  const [left, right] = [asNumber(a), asNumber(b)];
-  return left === right ? 0 : left - right;
+  return compareAsNumbers(a, b);
 }
 
 /** By code points, as databases compare UTF-8; JavaScript compares UTF-16 units, where pairs come before U+E000. */
@@ -58,8 +58,6 @@ function equal(a: unknown, b: unknown): boolean {
 
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === "object" && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
+    isObject(part) ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1))) : part,
   );
 }

@@ -2,7 +2,7 @@ import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { StoreQuery, StoreRepository } from "#core/store/repository";
-import { parseObject } from "../common/run-rows.ts";
+import { parseKept } from "../common/run-rows.ts";
 import {
   admitted,
   boundedFilter,
@@ -137,7 +137,7 @@ function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery
       select: `select ${exact ? COLUMNS : "id"} from store_items`,
       where: below(connection, scope, query.namespace_prefix),
       order: "updated_at desc, id desc",
-      match: exact ? (row) => admitted(scope, toItem(row)) && satisfies(parseObject(row.value), filter) : undefined,
+      match: exact ? (row) => admitted(scope, toItem(row)) && satisfies(parseKept(row.value), filter) : undefined,
     },
     query,
   );

@@ -1,7 +1,7 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Thread } from "#schemas/threads";
-import { parseObject } from "../common/run-rows.ts";
+import { parseKept } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { isHeld, restingStatus } from "./lane-state.ts";
 import { loadThread } from "./thread-rows.ts";
@@ -44,7 +44,7 @@ export function copyThread(
       scope.tenant,
       scope.owner,
       now,
-      JSON.stringify({ ...parseObject(source.metadata), thread_id: newId }),
+      JSON.stringify({ ...parseKept(source.metadata), thread_id: newId }),
       source.id,
     );
   if (created === undefined) throw new RuntimeError("conflict", `Thread ${newId} already exists`);

@@ -2,7 +2,7 @@ import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadRepository } from "#core/threads/repository";
 import type { Thread } from "#schemas/threads";
 import { allowed, contains, passes } from "../common/json-filters.ts";
-import { parseObject } from "../common/run-rows.ts";
+import { parseKept } from "../common/run-rows.ts";
 import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { isHeld, ripenForRead } from "./lane-state.ts";
@@ -92,7 +92,7 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
         const row = seen(scope, threadId);
         if (row === undefined) return undefined;
         if (patch.metadata !== undefined) {
-          const metadata = JSON.stringify({ ...parseObject(row.metadata), ...patch.metadata });
+          const metadata = JSON.stringify({ ...parseKept(row.metadata), ...patch.metadata });
           connection.sql("update threads set metadata = ? where id = ?").run(metadata, row.id);
         }
         const now = connection.now();
@@ -178,7 +178,7 @@ function insertThread(connection: Connection, scope: AuthScope, thread: NewThrea
 
 function matches(scope: AuthScope, filter: ThreadFilter, row: ScanRow): boolean {
   if (filter.metadata !== undefined || scope.filters !== undefined) {
-    const metadata = parseObject(row.metadata);
+    const metadata = parseKept(row.metadata);
     if (!passes(scope.filters, metadata)) return false;
     if (filter.metadata !== undefined && !contains(metadata, filter.metadata)) return false;
   }
