@@ -115,7 +115,7 @@ export function threadRoutes(threads: ThreadService): Router {
   r.openapi(create, async (c) => c.json(await threads.create(c.var.scope, c.req.valid("json")), 200));
   r.openapi(search, async (c) => {
     const { select, extract, ...query } = c.req.valid("json");
-    const page = await threads.search(c.var.scope, query, extract);
+    const page = await threads.search(c.var.scope, { ...query, max_bytes: c.var.answerLimit }, extract);
     paginate(c, page, query.offset);
     const keys = select !== undefined && extract !== undefined ? [...select, "extracted" as const] : select;
     return c.json(project(page.items, keys), 200);

@@ -52,6 +52,8 @@ export interface PageQuery {
   offset: number;
   sort_by?: string | undefined;
   sort_order?: "asc" | "desc" | undefined;
+  /** Of all rows together; one alone may be larger. RuntimeError invalid when there are more. */
+  max_bytes?: number | undefined;
 }
 
 /** One page, and whether more rows follow it (drives X-Pagination-Next). */

@@ -1,3 +1,4 @@
+import { answerTooLarge } from "#core/answers";
 import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadQuery, ThreadRepository } from "#core/threads/repository";
 import type { Page } from "#schemas/common";
@@ -16,6 +17,11 @@ const SORT: Record<string, string> = {
   updated_at: "t.updated_at",
   state_updated_at: "t.state_updated_at",
 };
+
+/** Of a thread with its values. */
+const BYTES =
+  "octet_length(t.metadata::text) + coalesce((select octet_length(s.\"values\"::text) from fractal.thread_states s " +
+  "where s.thread_id = t.thread_id and s.scope = t.scope), 0)";
 
 const FIND = `select ${THREAD_COLUMNS} from fractal.threads t where ${SEEN}`;
 
@@ -99,7 +105,7 @@ export function postgresThreads(database: Database): ThreadRepository {
 }
 
 async function search(database: Database, scope: AuthScope, query: ThreadQuery): Promise<Page<Thread>> {
-  const { status, sort_by: sortBy = "created_at", limit, offset } = query;
+  const { status, sort_by: sortBy = "created_at", limit, offset, max_bytes: most } = query;
   if (status !== undefined || sortBy === "status") await database.rows(RIPEN);
   const { from, where } = scanOf(scope, query);
   const direction = query.sort_order === "asc" ? "asc" : "desc";
@@ -108,12 +114,28 @@ async function search(database: Database, scope: AuthScope, query: ThreadQuery):
   const page =
     `select t.* from ${from} where ${where.text} order by ${order} ` +
     `limit ${where.add(limit + 1)} offset ${where.add(offset)}`;
+  if (most !== undefined) await mustFit(database, { text: page, params: where.params, limit }, most);
   const rows = await database.rows<ThreadRow>(
     `select ${THREAD_COLUMNS} from (${page}) t order by ${order}`,
     where.params,
     { built: true },
   );
   return pageOf(rows, limit, toThread);
+}
+
+/** Measured before any value is sent; the row after the page, which only tells that there is one, does not count. */
+async function mustFit(
+  database: Database,
+  page: { text: string; params: unknown[]; limit: number },
+  most: number,
+): Promise<void> {
+  const found = await database.row<{ total: number; threads: number }>(
+    "select coalesce(sum(q.bytes), 0)::bigint as total, count(*) as threads from (" +
+      `select ${BYTES} as bytes, row_number() over () as place from (${page.text}) t) q where q.place <= ${page.limit}`,
+    page.params,
+    { built: true },
+  );
+  if (found !== undefined && found.threads > 1 && found.total > most) throw answerTooLarge(found.total, most);
 }
 
 function scanOf(scope: AuthScope, filter: ThreadFilter): { from: string; where: Where } {

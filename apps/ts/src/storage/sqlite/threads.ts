@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { answerTooLarge } from "#core/answers";
+import { cut } from "#core/checkpoints/pieces";
 import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadRepository } from "#core/threads/repository";
 import type { Thread } from "#schemas/threads";
@@ -67,6 +70,11 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
     };
   }
 
+  /** It may go between two pieces of a page. */
+  function isThere(id: number): boolean {
+    return connection.sql("select 1 as found from threads where id = ?").get(id) !== undefined;
+  }
+
   return {
     insert: async (scope, thread) => connection.write(() => insertThread(connection, scope, thread)),
 
@@ -114,14 +122,21 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
         return true;
       }),
 
-    search: async (scope, query) =>
-      connection.read(() => {
+    search: async (scope, query) => {
+      const { more, pieces } = await connection.read(() => {
         ripenForRead(connection);
         const direction = query.sort_order === "asc" ? "asc" : "desc";
         const column = SORT[query.sort_by ?? "created_at"] ?? "t.created_at";
         const page = pageOf(connection, scanOf(scope, query, `${column} ${direction}, t.id ${direction}`), query);
-        return { items: page.items.map((id) => loadThread(connection, id)), more: page.more };
-      }),
+        return { more: page.more, pieces: inPieces(connection, page.items, query.max_bytes) };
+      });
+      const items: Thread[] = [];
+      for (const ids of pieces) {
+        if (items.length > 0) await nextTurn();
+        items.push(...(await connection.read(() => ids.filter(isThere).map((id) => loadThread(connection, id)))));
+      }
+      return { items, more };
+    },
 
     count: async (scope, filter) =>
       connection.read(() => {
@@ -150,6 +165,22 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
       return pruned;
     },
   };
+}
+
+/** The threads of a page in pieces of which each is the work of one turn. */
+function inPieces(connection: Connection, ids: readonly number[], most = Number.POSITIVE_INFINITY): number[][] {
+  const bytes = new Map(
+    connection
+      .sql(
+        'select t.id, octet_length(t.metadata) + coalesce(octet_length(s."values"), 0) as bytes from json_each(?) i ' +
+          "cross join threads t on t.id = i.value left join thread_states s on s.thread = t.id and s.scope = t.scope",
+      )
+      .all<{ id: number; bytes: number }>(JSON.stringify(ids))
+      .map((row) => [row.id, row.bytes] as const),
+  );
+  const total = [...bytes.values()].reduce((sum, each) => sum + each, 0);
+  if (ids.length > 1 && total > most) throw answerTooLarge(total, most);
+  return [...cut(ids, (id) => bytes.get(id) ?? 0)].map(({ items }) => items);
 }
 
 function insertThread(connection: Connection, scope: AuthScope, thread: NewThread): Thread | undefined {

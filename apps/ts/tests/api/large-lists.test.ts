@@ -1,0 +1,21 @@
+import { expect, it } from "bun:test";
+import { RunServer } from "../runs/server.ts";
+
+it("refuses a page of threads that is larger than an answer may be, and always answers one", async () => {
+  await using server = await RunServer.start({ FRACTAL_ANSWER_MAX_MB: "3" });
+  for (let n = 0; n < 4; n++) {
+    const { id } = await server.thread({ metadata: { graph_id: "counter", large: true } });
+    const values = { count: 1, log: ["x".repeat(n === 3 ? 4_000_000 : 1_000_000)] };
+    expect((await server.post(`/threads/${id}/state`, { values, as_node: "step" })).status).toBe(200);
+  }
+  const search = (query: object) => server.post("/threads/search", { metadata: { large: true }, ...query });
+  const refused = await search({});
+  expect([refused.status, refused.body.detail]).toEqual([
+    422,
+    "The answer would have about 7 MB, the most is 3 MB: ask for less with limit",
+  ]);
+  const one = await search({ limit: 1 });
+  expect([one.status, one.body[0].values.log[0].length]).toEqual([200, 4_000_000]);
+  const rest = await search({ offset: 1 });
+  expect([rest.status, rest.body.length, rest.body[0].values.log[0].length]).toEqual([200, 3, 1_000_000]);
+});
