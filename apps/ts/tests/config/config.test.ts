@@ -104,6 +104,8 @@ describe("settings", () => {
     const found = await problems({
       PORT: "70000",
       LOG_LEVEL: "loud",
+      FRACTAL_ALLOWED_HOSTS: "a.example, https://b.example",
+      FRACTAL_EGRESS_ALLOW: "*",
       N_JOBS_PER_WORKER: "1e3",
       BG_JOB_SHUTDOWN_GRACE_PERIOD_SECS: "3601",
       FRACTAL_STREAM_END_EVENT: "constructor",
@@ -114,6 +116,8 @@ describe("settings", () => {
     expect(found.map((problem) => problem.split(/[: ]/)[0])).toEqual([
       "PORT",
       "LOG_LEVEL",
+      "FRACTAL_ALLOWED_HOSTS",
+      "FRACTAL_EGRESS_ALLOW",
       "OPENAI_BASE_URL",
       "LANGGRAPH_CONFIG",
       "N_JOBS_PER_WORKER",
