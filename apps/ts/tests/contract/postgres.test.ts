@@ -11,6 +11,7 @@ import { retentionContract } from "./retention.contract.ts";
 import { runsContract } from "./runs.contract.ts";
 import { runsFinishContract } from "./runs-finish.contract.ts";
 import { runsRecoveryContract } from "./runs-recovery.contract.ts";
+import { runsSuspectsContract } from "./runs-suspects.contract.ts";
 import { storeContract } from "./store.contract.ts";
 import { threadsContract } from "./threads.contract.ts";
 import { workersContract } from "./workers.contract.ts";
@@ -30,6 +31,7 @@ describe.skipIf(missing !== undefined)(`Postgres (${missing ?? "found"})`, () =>
   runsContract(postgres);
   runsFinishContract(postgres);
   runsRecoveryContract(postgres);
+  runsSuspectsContract(postgres);
   queueContract(postgres);
   workersContract(postgres);
   lanesContract(postgres);

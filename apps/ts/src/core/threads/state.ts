@@ -1,3 +1,4 @@
+import { newId } from "@fractal-agents/infra/ids";
 import type { Logger } from "@fractal-agents/infra/logger";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
 import { toStored } from "#core/checkpoints/namespace";
@@ -33,8 +34,8 @@ export interface StateServiceDeps extends Pick<PlaceDeps, "assistants" | "graphs
   lanes: LaneRepository;
   commits: GroupCommit;
   logger: Logger;
-  /** This process's worker: the lane of a state write is its own, so that a sweep leaves it alone while it lives. */
-  workerId: string;
+  /** Of this process under its present lease: a state write whose worker is gone is taken over like a run. */
+  workerId(): string | undefined;
   /** Told after a state write, for those who watch the thread. */
   onStateUpdate?: ((threadId: string, event: EventRow) => void) | undefined;
 }
@@ -69,9 +70,13 @@ interface OpenOptions extends Pick<GraphAccess, "accessContext">, Pick<SaverOpti
   rows?: Storage["checkpoints"] | undefined;
 }
 
+type Written = { configurable?: Record<string, unknown> };
+type Apply = (graph: GraphLike, toolkit: GraphToolkit) => Promise<Written>;
+
 export class StateService {
   readonly #deps: StateServiceDeps;
   readonly #told = new HistoryCache();
+  readonly #writing = new Set<Promise<unknown>>();
   readonly #places: StatePlaces;
 
   constructor(deps: StateServiceDeps) {
@@ -245,12 +250,23 @@ export class StateService {
     return { graph: bindGraph(shared, { checkpointer: saver }), saver, toolkit };
   }
 
+  /** Resolves when no state write of this process is under way: each lives by the lease of its worker. */
+  async settled(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.allSettled(this.#writing);
+  }
+
+  async #write(scope: AuthScope, access: Access, apply: Apply): Promise<Written> {
+    const writing = this.#writeHolding(scope, access, apply);
+    this.#writing.add(writing);
+    try {
+      return await writing;
+    } finally {
+      this.#writing.delete(writing);
+    }
+  }
+
   /** Takes the lane as a run would, writes, and leaves thread and lane as a run would. */
-  async #write(
-    scope: AuthScope,
-    access: Access,
-    apply: (graph: GraphLike, toolkit: GraphToolkit) => Promise<{ configurable?: Record<string, unknown> }>,
-  ): Promise<{ configurable?: Record<string, unknown> }> {
+  async #writeHolding(scope: AuthScope, access: Access, apply: Apply): Promise<Written> {
     const { threadId, place } = access;
     // A graph that cannot be built must not cost the lane a turn.
     await this.#deps.graphs.build(place.graphId, { accessContext: "threads.update", config: {} });
@@ -275,7 +291,10 @@ export class StateService {
   }
 
   async #acquire(scope: AuthScope, threadId: string): Promise<Fence> {
-    const fence = await this.#deps.lanes.acquire(scope, threadId, this.#deps.workerId);
+    const fence = await this.#deps.lanes.acquire(scope, threadId, {
+      writer_id: newId(),
+      worker_id: this.#deps.workerId(),
+    });
     if (fence === "busy") throw busy();
     if (fence === "no_thread") throw noThread(threadId);
     return fence;

@@ -47,7 +47,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     migrate(db);
     const connection = new Connection(db, options.clock ?? Date.now);
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
-    connection.writeNow(() => freeWriters(connection, connection.now()));
+    connection.writeNow(() => freeWriters(connection, [], connection.now()));
     return storageOver(connection, { path, lock });
   } catch (error) {
     db?.close();

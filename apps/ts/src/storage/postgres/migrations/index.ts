@@ -3,6 +3,7 @@ import { RECOVERY } from "./001-recovery.ts";
 import { RUNS } from "./001-runs.ts";
 import { COMPRESSION, TABLES } from "./001-tables.ts";
 import { WRITES } from "./001-writes.ts";
+import { QUARANTINE } from "./003-quarantine.ts";
 
 /**
  * A step of the schema. It only adds: functions carry their version in their name, and what is no longer used goes a
@@ -17,7 +18,8 @@ export interface Migration {
 
 export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, sql: [TABLES, COMPRESSION, LANES, RUNS, RECOVERY, WRITES].join("\n") },
+  { version: 2, compatibleFrom: 1, sql: QUARANTINE },
 ];
 
 /** What this server needs. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
