@@ -2,7 +2,6 @@ import { createRequire } from "node:module";
 import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { describeModel } from "@fractal-agents/graphs/models/names";
-import { newId } from "@fractal-agents/infra/ids";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { createApp } from "#app";
 import type { Config } from "#config";
@@ -14,6 +13,7 @@ import { Hints } from "#core/runs/hints";
 import type { RunEnvironment } from "#core/runs/prepare";
 import { RunService } from "#core/runs/service";
 import { Sweeper } from "#core/runs/sweeper";
+import { within } from "#core/runs/within";
 import { Worker } from "#core/runs/worker";
 import { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
@@ -97,6 +97,7 @@ export function createEngine(deps: EngineDeps): Engine {
     logger,
     stopping,
     delay: (ms) => delay(ms, undefined, { signal: stopping }),
+    workerId: () => worker.id,
     storeTtl: config.storeTtl,
     facts: { langgraphVersion: facts.langgraphVersion },
   };
@@ -116,7 +117,7 @@ export function createEngine(deps: EngineDeps): Engine {
       },
     },
   );
-  const sweeper = new Sweeper(env, { cancelGraceMs }, () => worker.look());
+  const sweeper = new Sweeper(env, { cancelGraceMs }, () => worker.lookForSuspects());
   const assistants: AssistantService = new AssistantService({
     assistants: storage.assistants,
     graphs,
@@ -133,7 +134,7 @@ export function createEngine(deps: EngineDeps): Engine {
     logger,
     graphs,
     assistants,
-    workerId: newId(),
+    workerId: () => worker.id,
   });
   const threads = new ThreadService({ threads: storage.threads, state, runs, defaultTtl: threadTtl });
   const calls = { runs, logger, endEvent: config.streamEndEvent, streams: metrics.streams, unread: new Unread() };
@@ -173,7 +174,8 @@ export function createEngine(deps: EngineDeps): Engine {
       worker.look();
     },
     drain: async (reason, graceMs) => {
-      await Promise.all([sweeper.stop(), worker.drain(reason, graceMs)]);
+      await Promise.all([sweeper.stop(), worker.drain(reason, graceMs), within(graceMs, state.settled())]);
+      await worker.leave();
     },
     close: () => {
       follower.close();

@@ -15,7 +15,7 @@ export class RunCounts {
   readonly #duration = new Histograms(LONG);
   readonly #firstEvent = new Histograms(SHORT);
   readonly #interrupted: Record<Interruption, number> = { released: 0, retried: 0, fenced: 0 };
-  readonly #swept: Swept = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0 };
+  readonly #swept: Swept = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0, exonerated: 0 };
   #leaseLosses = 0;
   #repairs = 0;
   /** Attempts that began here. */

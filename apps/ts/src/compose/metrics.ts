@@ -124,6 +124,11 @@ function addStorageGauges(registry: MetricRegistry, now: () => Snapshot): void {
     ({ counts }) => counts && counts.oldest_ms / 1_000,
   );
   gauge("fractal_runs_running", "Runs that are executed anywhere, in the database", ({ counts }) => counts?.running);
+  gauge(
+    "fractal_runs_quarantined",
+    "Runs that are tried apart, or wait for it, because their process died, in the database",
+    ({ counts }) => counts?.quarantined,
+  );
   gauge("lg_api_num_pending_runs", "Runs that are pending, in the database", ({ counts }) => counts?.pending);
   gauge("lg_api_num_running_runs", "Runs that are running, in the database", ({ counts }) => counts?.running);
   gauge("agent_runtime_assistants_total", "Assistants in the database", ({ totals }) => totals?.assistants);

@@ -151,7 +151,11 @@ export const SETTINGS = {
     { min: 5, max: 86_400 },
   ),
   FRACTAL_MAX_ATTEMPTS: integer(
-    { section: RUNS, description: "How often a run is tried when the server crashes under it.", default: "3" },
+    {
+      section: RUNS,
+      description: "How often a run may end the process that executes it before it is given up.",
+      default: "3",
+    },
     { min: 1, max: 100 },
   ),
   FRACTAL_CANCEL_GRACE_SECONDS: number(

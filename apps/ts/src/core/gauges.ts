@@ -7,9 +7,18 @@ export interface StorageTotals {
   runs: Partial<Record<RunStatus, number>>;
 }
 
+/** `ready`: due and with an idle lane; `oldest_ms`: how long the oldest of them waits; `quarantined`: kept apart, or observed. */
+export interface RunCounts {
+  pending: number;
+  running: number;
+  ready: number;
+  oldest_ms: number;
+  quarantined: number;
+}
+
 /** What a storage engine tells whoever watches it. The promises may be late, or reject, without harm. */
 export interface StorageGauges {
-  counts(): Promise<{ pending: number; running: number; ready: number; oldest_ms: number }>;
+  counts(): Promise<RunCounts>;
   /** Over all tenants; asked now and then, not with every scrape. Without it the totals are left out. */
   totals?: (() => Promise<StorageTotals>) | undefined;
   connections?: (() => { total: number; idle: number; waiting: number; max: number }) | undefined;

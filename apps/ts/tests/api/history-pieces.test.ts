@@ -23,7 +23,9 @@ describe("A history of large values", () => {
   it("refuses a list that is larger than an answer may be, and says what to do", async () => {
     for (const reply of [await server.get(`${history()}?limit=1000`), await server.post(history(), { limit: 1000 })]) {
       expect(reply.status).toBe(422);
-      expect(reply.body.detail).toMatch(/^The answer would have about \d+ MB, the most is 30 MB: ask for less with limit$/);
+      expect(reply.body.detail).toMatch(
+        /^The answer would have about \d+ MB, the most is 30 MB: ask for less with limit$/,
+      );
     }
   });
 

@@ -137,7 +137,8 @@ describe("HTTP edge", () => {
     });
 
     it("refuses a body that says it is too large without reading it, and one that turns out to be", async () => {
-      const head = (length: string) => `POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${length}\r\n\r\n`;
+      const head = (length: string) =>
+        `POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n${length}\r\n\r\n`;
       expect(await raw(head("Content-Length: 1048577"))).toStartWith("HTTP/1.1 413");
       const chunks = `${(1024).toString(16)}\r\n${" ".repeat(1024)}\r\n`.repeat(1100);
       const answer = await raw(`${head("Transfer-Encoding: chunked")}${chunks}0\r\n\r\n`);
@@ -152,7 +153,8 @@ describe("HTTP edge", () => {
       const { hostname, port } = new URL(api.url);
       const answer = await new Promise<string>((resolve) => {
         const socket = connect(Number(port), hostname, () => {
-          const head = "POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+          const head =
+            "POST /threads HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
           socket.write(`${head + chunk(bytes.subarray(0, 26)) + chunk(bytes.subarray(26))}0\r\n\r\n`, "latin1");
         });
         let received = "";

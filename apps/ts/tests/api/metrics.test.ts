@@ -205,7 +205,7 @@ describe("Metrics of a storage that tells everything", () => {
       storage: {
         counts: async () => {
           asked += 1;
-          return { pending: 3, running: 2, ready: 1, oldest_ms: 1500 };
+          return { pending: 3, running: 2, ready: 1, oldest_ms: 1500, quarantined: 4 };
         },
         totals: async () => ({ assistants: 4, threads: 5, runs: { pending: 3, running: 2, success: 10 } }),
         connections: () => ({ total: 6, idle: 4, waiting: 7, max: 10 }),
@@ -216,8 +216,8 @@ describe("Metrics of a storage that tells everything", () => {
     });
     observer.leaseLost();
     observer.repaired(2);
-    observer.swept({ requeued: 3, interrupted: 0, removed: 0, exhausted: 1 });
-    observer.swept({ requeued: 1, interrupted: 0, removed: 0, exhausted: 0 });
+    observer.swept({ requeued: 3, interrupted: 0, removed: 0, exhausted: 1, exonerated: 0 });
+    observer.swept({ requeued: 1, interrupted: 0, removed: 0, exhausted: 0, exonerated: 2 });
     observer.interrupted({ graph_id: "g", reason: "fenced" });
     // Clocks of two machines may disagree: a wait is never less than nothing, and counting never throws.
     observer.claimed({ graph_id: "g", waited: -0.5, attempt: 2 });

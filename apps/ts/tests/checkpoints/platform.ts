@@ -77,7 +77,7 @@ export class Platform implements AsyncDisposable {
       graphs: this.graphs,
       commits: this.commits,
       logger: createLogger({ level: "silent", json: true, write: () => undefined }),
-      workerId: WORKER,
+      workerId: () => WORKER,
       assistants: { resolve: (_scope, id) => this.assistant(id) },
       onStateUpdate: (_threadId, event) => this.updates.push(event),
     });

@@ -54,7 +54,7 @@ export class World implements AsyncDisposable {
       await storage.threads.insert(ANONYMOUS, { thread_id: threadId, metadata: {} });
       const before = held.get(threadId);
       if (before !== undefined) await storage.lanes.abandon(before);
-      const fence = await storage.lanes.acquire(ANONYMOUS, threadId, runId);
+      const fence = await storage.lanes.acquire(ANONYMOUS, threadId, { writer_id: runId });
       if (typeof fence === "string") throw new Error(`lane of ${threadId}: ${fence}`);
       held.set(threadId, fence);
       return fence;

@@ -63,7 +63,10 @@ export function checkpointPiecesContract(engine: Engine): void {
 
       const { fence } = await running(bench);
       await checkpoints().commit([
-        put(fence, checkpoint(fence, "c1", { blobs: { big: "1", small: "1" } }), { big: bytes(9 * MB, 1), small: bytes(9, 1) }),
+        put(fence, checkpoint(fence, "c1", { blobs: { big: "1", small: "1" } }), {
+          big: bytes(9 * MB, 1),
+          small: bytes(9, 1),
+        }),
         writes(fence, write(fence, "c1", { value: bytes(9 * MB, 7) })),
         put(fence, checkpoint(fence, "c2", { parent_checkpoint_id: "c1", blobs: { small: "1" } })),
       ]);

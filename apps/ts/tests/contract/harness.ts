@@ -114,7 +114,9 @@ export async function running(bench: Bench, changes: Partial<NewRun> = {}): Prom
 }
 
 export async function claimed(bench: Bench, runId: string, worker = WORKER): Promise<{ run: RunRecord; fence: Fence }> {
-  const run = await bench.storage.runs.claimRun(worker, runId);
+  const { runs } = bench.storage;
+  const run =
+    (await runs.claimRun(worker, runId)) ?? (await runs.claimSuspects(worker)).find(({ run_id }) => run_id === runId);
   if (run === undefined) throw new Error(`run ${runId} cannot be claimed`);
   return { run, fence: fenceOf(run) };
 }

@@ -8,6 +8,7 @@ import {
   type Engine,
   event,
   id,
+  lose,
   outcome,
   put,
   running,
@@ -29,20 +30,21 @@ export function lanesContract(engine: Engine): void {
     }
 
     async function held(threadId: string): Promise<Fence> {
-      const fence = await lanes().acquire(ALICE, threadId, id());
+      const fence = await lanes().acquire(ALICE, threadId, { writer_id: id() });
       if (typeof fence === "string") throw new Error(fence);
       return fence;
     }
 
     it("refuses a missing or foreign thread, and one with a run pending or running", async () => {
       const threadId = await thread({ team: "blue" });
-      for (const scope of STRANGERS) expect(await lanes().acquire(scope, threadId, id())).toBe("no_thread");
-      expect(await lanes().acquire(ALICE, id(), id())).toBe("no_thread");
+      for (const scope of STRANGERS)
+        expect(await lanes().acquire(scope, threadId, { writer_id: id() })).toBe("no_thread");
+      expect(await lanes().acquire(ALICE, id(), { writer_id: id() })).toBe("no_thread");
       const run = await create(bench, threadId, { after_seconds: 9 });
-      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, { writer_id: id() })).toBe("busy");
       await bench.advance(9000);
       const { fence } = await claimed(bench, run.run_id);
-      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, { writer_id: id() })).toBe("busy");
       await bench.storage.runs.finish(fence, outcome());
       expect(await held(threadId)).toMatchObject({ epoch: 2 });
     });
@@ -50,7 +52,7 @@ export function lanesContract(engine: Engine): void {
     it("writes like a run does while it holds the lane, and keeps runs waiting", async () => {
       const threadId = await thread({ a: 1 });
       const fence = await held(threadId);
-      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, { writer_id: id() })).toBe("busy");
       const waiting = await create(bench, threadId);
       expect(await bench.storage.runs.claim(WORKER)).toEqual([]);
       const row = checkpoint(fence, "c1", { run_id: null });
@@ -97,11 +99,25 @@ export function lanesContract(engine: Engine): void {
       await lanes().abandon(fence);
       const next = await held(threadId);
       await lanes().abandon(fence);
-      expect(await lanes().acquire(ALICE, threadId, id())).toBe("busy");
+      expect(await lanes().acquire(ALICE, threadId, { writer_id: id() })).toBe("busy");
       expect(next.epoch).toBe(2);
     });
 
-    it("takes the lane from a writer whose process is gone, never from one that has just begun", async () => {
+    it("takes the lane from a writer with its worker's lease, however long the write takes until then", async () => {
+      const threadId = await thread();
+      const fence = await lanes().acquire(ALICE, threadId, { writer_id: id(), worker_id: "w2" });
+      if (typeof fence === "string") throw new Error(fence);
+      const waiting = await create(bench, threadId);
+      await bench.advance(90_000);
+      await bench.storage.runs.sweep();
+      expect(await bench.storage.runs.claim(WORKER)).toEqual([]);
+      await lose(bench, "w2");
+      await bench.storage.runs.sweep();
+      expect((await bench.storage.runs.claim(WORKER)).map((r) => r.run_id)).toEqual([waiting.run_id]);
+      expect(await lanes().complete(fence, { scope: "", state: state({}), metadata: {}, events: [] })).toBe("fenced");
+    });
+
+    it("takes the lane from a writer without a worker after a minute, never from one that has just begun", async () => {
       const threadId = await thread();
       const fence = await held(threadId);
       const waiting = await create(bench, threadId);

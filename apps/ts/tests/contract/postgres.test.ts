@@ -13,6 +13,7 @@ import { retentionContract } from "./retention.contract.ts";
 import { runsContract } from "./runs.contract.ts";
 import { runsFinishContract } from "./runs-finish.contract.ts";
 import { runsRecoveryContract } from "./runs-recovery.contract.ts";
+import { runsSuspectsContract } from "./runs-suspects.contract.ts";
 import { storeContract } from "./store.contract.ts";
 import { threadsContract } from "./threads.contract.ts";
 import { workersContract } from "./workers.contract.ts";
@@ -32,6 +33,7 @@ describe.skipIf(missing !== undefined)(`Postgres (${missing ?? "found"})`, () =>
   runsContract(postgres);
   runsFinishContract(postgres);
   runsRecoveryContract(postgres);
+  runsSuspectsContract(postgres);
   queueContract(postgres);
   workersContract(postgres);
   lanesContract(postgres);

@@ -62,9 +62,9 @@ export function queueContract(engine: Engine): void {
     });
 
     it("takes a run that was tried before ahead of any that was not", async () => {
-      const { run } = await running(bench, { priority: -1, ahead_ms: 60_000 });
+      const { run, fence } = await running(bench, { priority: -1, ahead_ms: 60_000 });
       const waitedFor = await create(bench, id(), { priority: 1 });
-      await crash(bench);
+      await runs().retry(fence, { error: "E", message: "m" }, "outage");
       expect(await order()).toEqual([run.run_id, waitedFor.run_id]);
     });
 
@@ -86,11 +86,11 @@ export function queueContract(engine: Engine): void {
     });
 
     it("counts what waits, what is ready and for how long", async () => {
-      expect(await runs().counts()).toEqual({ pending: 0, running: 0, ready: 0, oldest_ms: 0 });
+      expect(await runs().counts()).toEqual({ pending: 0, running: 0, ready: 0, oldest_ms: 0, quarantined: 0 });
       const { run } = await running(bench);
       await create(bench, run.thread_id);
       await create(bench, id(), { after_seconds: 30 });
-      expect(await runs().counts()).toEqual({ pending: 2, running: 1, ready: 0, oldest_ms: 0 });
+      expect(await runs().counts()).toEqual({ pending: 2, running: 1, ready: 0, oldest_ms: 0, quarantined: 0 });
       await bench.advance(40_000);
       const due = await runs().counts();
       expect(due).toMatchObject({ pending: 2, running: 1, ready: 1 });
@@ -102,7 +102,7 @@ export function queueContract(engine: Engine): void {
       expect(more).toMatchObject({ pending: 3, running: 1, ready: 2 });
       expect(more.oldest_ms).toBeGreaterThanOrEqual(70_000);
       await runs().claim(WORKER);
-      expect(await runs().counts()).toEqual({ pending: 1, running: 3, ready: 0, oldest_ms: 0 });
+      expect(await runs().counts()).toEqual({ pending: 1, running: 3, ready: 0, oldest_ms: 0, quarantined: 0 });
     });
 
     it("finds nothing to mend after all kinds of work", async () => {
@@ -117,7 +117,7 @@ export function queueContract(engine: Engine): void {
       const given = await running(bench);
       await runs().release(given.fence);
       const tried = await running(bench, { max_attempts: 1 });
-      await runs().retry(tried.fence, { error: "E", message: "m" });
+      await runs().retry(tried.fence, { error: "E", message: "m" }, "fault");
       const evicted = await running(bench);
       await create(bench, evicted.run.thread_id, { multitask_strategy: "rollback" });
       await runs().evict(evicted.fence);
@@ -128,7 +128,7 @@ export function queueContract(engine: Engine): void {
       await running(bench);
       const written = await create(bench, id(), { after_seconds: 9 });
       await runs().cancel(ALICE, { run_id: written.run_id }, "interrupt");
-      await bench.storage.lanes.acquire(ALICE, written.thread_id, id());
+      await bench.storage.lanes.acquire(ALICE, written.thread_id, { writer_id: id() });
       await create(bench, written.thread_id);
       expect(await runs().audit()).toBe(0);
       await bench.advance(10_000);

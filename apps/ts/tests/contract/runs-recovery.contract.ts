@@ -28,7 +28,8 @@ export function runsRecoveryContract(engine: Engine): void {
     const thread = (threadId: string) => bench.storage.threads.find(ALICE, threadId);
     const claimAfter = async (ms: number, run: RunRecord) => {
       await bench.advance(ms);
-      return runs().claimRun({ ...WORKER, worker_id: "w2" }, run.run_id);
+      const worker = { ...WORKER, worker_id: "w2" };
+      return (await runs().claimRun(worker, run.run_id)) ?? (await runs().claimSuspects(worker))[0];
     };
 
     describe("sweep", () => {
@@ -55,7 +56,7 @@ export function runsRecoveryContract(engine: Engine): void {
         expect(late).toEqual(["fenced", "fenced", "fenced"]);
         expect((await runs().finish(fence, outcome())).kind).toBe("fenced");
         expect(await runs().release(fence)).toBeUndefined();
-        expect(await runs().retry(fence, { error: "E", message: "m" })).toBeUndefined();
+        expect(await runs().retry(fence, { error: "E", message: "m" }, "outage")).toBeUndefined();
         expect(await runs().evict(fence)).toBeUndefined();
         const second = await claimAfter(0, run);
         expect(second).toMatchObject({ attempt: 2, epoch: 3 });
@@ -86,14 +87,16 @@ export function runsRecoveryContract(engine: Engine): void {
         const later = await create(bench, run.thread_id);
         expect(await runs().claim(WORKER)).toEqual([]);
         expect(await runs().claimRun(WORKER, later.run_id)).toBeUndefined();
+        expect(await runs().claimSuspects(WORKER)).toEqual([]);
         await bench.advance(1000);
-        expect((await runs().claim(WORKER)).map((r) => r.run_id)).toEqual([run.run_id]);
+        expect(await runs().claim(WORKER)).toEqual([]);
+        expect((await runs().claimSuspects(WORKER)).map((r) => r.run_id)).toEqual([run.run_id]);
       });
 
       it("is claimed before runs of other threads that were never tried", async () => {
         const older = await create(bench, id());
-        const { run } = await running(bench);
-        await crash(bench);
+        const { run, fence } = await running(bench);
+        await runs().retry(fence, { error: "E", message: "m" }, "outage");
         expect((await runs().claim({ ...WORKER, slots: 1 })).map((r) => r.run_id)).toEqual([run.run_id]);
         expect((await runs().claim(WORKER)).map((r) => r.run_id)).toEqual([older.run_id]);
       });
@@ -135,13 +138,15 @@ export function runsRecoveryContract(engine: Engine): void {
         ]);
       });
 
-      it("takes at most so many at once, and the rest with the next sweep", async () => {
+      it("takes all runs of a dead worker at once, and the next worker with the next sweep", async () => {
         const all = [await running(bench), await running(bench), await running(bench)];
+        const other = await claimed(bench, (await create(bench, id())).run_id, { ...WORKER, worker_id: "w2" });
         await lose(bench);
+        await lose(bench, "w2");
         const first = await runs().sweep({ batch: 2 });
         const rest = await runs().sweep({ batch: 2 });
-        expect([first.length, rest.length]).toEqual([2, 1]);
-        expect([...first, ...rest].map((s) => s.run.run_id).sort()).toEqual(all.map((a) => a.run.run_id).sort());
+        expect(first.map((s) => s.run.run_id).sort()).toEqual(all.map((a) => a.run.run_id).sort());
+        expect(rest.map((s) => s.run.run_id)).toEqual([other.run.run_id]);
         expect(await runs().sweep({ batch: 2 })).toEqual([]);
       });
     });
@@ -165,17 +170,44 @@ export function runsRecoveryContract(engine: Engine): void {
         expect(await runs().find(ALICE, run.run_id)).toMatchObject({ status: "interrupted" });
       });
 
-      it("retry uses up attempts like a crash does and names the last failure", async () => {
+      it("a fault is a strike like a death alone, and the last one is named", async () => {
         const { run, fence } = await running(bench, { max_attempts: 2 });
-        const failure = { error: "ConnectionError", message: "reset" };
-        expect(await runs().retry(fence, failure)).toMatchObject({ result: "requeued" });
+        const failure = { error: "ProcessFault", message: "thrown" };
+        expect(await runs().retry(fence, failure, "fault")).toMatchObject({ result: "requeued", run: { strikes: 1 } });
+        expect(await runs().claim(WORKER)).toEqual([]);
         const second = await claimed(bench, run.run_id);
-        expect(await runs().retry(second.fence, failure)).toMatchObject({
+        expect(await runs().retry(second.fence, failure, "fault")).toMatchObject({
           result: "exhausted",
           run: {
             status: "error",
-            error: { error: "RunAttemptsExhausted", message: expect.stringContaining("ConnectionError: reset") },
+            error: {
+              error: "RunAttemptsExhausted",
+              message: "The run was given up: it ended its process 2 times; the last time: ProcessFault: thrown",
+            },
           },
+        });
+      });
+
+      it("an outage is no strike, waits longer each time, and counts only until the run makes progress", async () => {
+        const created = await create(bench, id(), { max_attempts: 1 });
+        const failure = { error: "Unavailable", message: "no database" };
+        const fail = async (progress = false) => {
+          await bench.advance(60_000);
+          const { fence } = await claimed(bench, created.run_id);
+          if (progress) await bench.storage.checkpoints.commit([put(fence, checkpoint(fence, `c${fence.epoch}`))]);
+          return runs().retry(fence, failure, "outage");
+        };
+        for (let n = 1; n <= 10; n++) {
+          expect(await fail()).toMatchObject({
+            result: "requeued",
+            run: { restarts: n, strikes: 0, quarantine: null },
+          });
+        }
+        expect(await fail(true)).toMatchObject({ result: "requeued", run: { restarts: 1, not_before: null } });
+        for (let n = 2; n <= 10; n++) expect(await fail()).toMatchObject({ result: "requeued" });
+        expect(await fail()).toMatchObject({
+          result: "exhausted",
+          run: { error: { message: "The run was given up after 11 failures; the last one: Unavailable: no database" } },
         });
       });
     });

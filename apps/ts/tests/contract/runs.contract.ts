@@ -178,12 +178,12 @@ export function runsContract(engine: Engine): void {
         expect(Date.parse(run.run_at) - Date.parse(run.created_at)).toBe(5000);
         expect(await thread(run.thread_id)).toMatchObject({ status: "idle" });
         expect(await runs().claim(WORKER)).toEqual([]);
-        const wait = (await runs().nextDueIn()) as number;
+        const wait = (await runs().outlook([])).due_in_ms as number;
         expect(wait > 4000 && wait <= 5000).toBe(true);
         await bench.advance(5000);
         expect(await thread(run.thread_id)).toMatchObject({ status: "busy" });
         expect((await runs().claim(WORKER)).map((r) => r.run_id)).toEqual([run.run_id]);
-        expect(await runs().nextDueIn()).toBeUndefined();
+        expect(await runs().outlook([])).toEqual({ due_in_ms: undefined, suspects_wait_ms: undefined });
       });
 
       it("runs a later run that is due before an earlier one that is not", async () => {

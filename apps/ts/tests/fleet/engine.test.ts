@@ -167,7 +167,7 @@ describe("the follower of a run's log", () => {
     await bench.storage.workers.remove("w1");
     await bench.storage.runs.sweep();
     await enlist(bench, "w1");
-    const second = await bench.storage.runs.claimRun(WORKER, first.run_id);
+    const [second] = await bench.storage.runs.claimSuspects(WORKER);
     if (second === undefined) throw new Error("not claimed");
     await say(second, 0);
     await follower.handOver(first.run_id, second.epoch);

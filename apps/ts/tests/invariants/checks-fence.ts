@@ -36,9 +36,14 @@ export async function held(
 export async function takenOver(bed: Bed, fence: Fence): Promise<Fence> {
   await bed.b.workers.remove("w1");
   await bed.b.runs.sweep();
-  const next = await bed.b.runs.claimRun(W2, fence.runId);
+  const next = (await bed.b.runs.claimSuspects(W2)).find(({ run_id }) => run_id === fence.runId);
   if (next === undefined) throw new Error("the run of a dead worker cannot be claimed");
   return fenceOf(next);
+}
+
+/** Nobody waits out a backoff here. */
+export async function endBackoffs(bed: Bed): Promise<void> {
+  await bed.sql.query("update fractal.lanes set suspect_at = 0 where suspect_seq = head_seq");
 }
 
 const ROWS = `select
@@ -76,7 +81,7 @@ async function writeAll(bed: Bed, fence: Fence): Promise<string[]> {
     ],
     ["take back", () => bed.a.checkpoints.takeBack(fence, "")],
     ["release", () => bed.a.runs.release(fence)],
-    ["retry", () => bed.a.runs.retry(fence, { error: "E", message: "m" })],
+    ["retry", () => bed.a.runs.retry(fence, { error: "E", message: "m" }, "outage")],
     ["evict", () => bed.a.runs.evict(fence)],
     ["finish", async () => (await bed.a.runs.finish(fence, outcome({ status: "timeout" }))).kind],
   ];
@@ -109,7 +114,7 @@ export const zombieWritesNothing: Check = async (bed) => {
     "the run has finished": async (fence) => void (await bed.b.runs.finish(fence, outcome({ status: "error" }))),
     "a person has written the state": async (fence) => {
       await bed.b.runs.finish(fence, outcome());
-      await bed.b.lanes.acquire(ALICE, fence.threadId, crypto.randomUUID());
+      await bed.b.lanes.acquire(ALICE, fence.threadId, { writer_id: crypto.randomUUID() });
     },
     "the thread was deleted": async (fence) => void (await bed.b.threads.remove(ALICE, fence.threadId)),
   };
@@ -186,17 +191,16 @@ export const epochsGrow: Check = async (bed) => {
     await bed.a.runs.sweep();
     if ((await epochOf()) <= last.epoch)
       return `I3: after the sweep the lane still has epoch ${last.epoch} of the attempt it took`;
-    await bed.sql.query("update fractal.runs set not_before = null where run_id = $1", [run.run_id]);
-    await bed.sql.query("update fractal.lanes set head_at = 0 where thread_id = $1", [run.thread_id]);
+    await endBackoffs(bed);
     await bed.a.workers.register(workerInfo("w2"), 600_000);
-    const next = await bed.a.runs.claimRun(W2, run.run_id);
+    const [next] = await bed.a.runs.claimSuspects(W2);
     if (next === undefined) throw new Error("the run of a dead worker cannot be claimed");
     if (next.epoch <= last.epoch)
       return `I3: attempt ${attempt} has epoch ${next.epoch}, the one before had ${last.epoch}`;
     last = fenceOf(next);
   }
   await bed.a.runs.release(last);
-  const again = await bed.a.runs.claimRun(W2, run.run_id);
+  const [again] = await bed.a.runs.claimSuspects(W2);
   if (again === undefined) throw new Error("a released run cannot be claimed");
   return again.epoch > last.epoch ? undefined : `I3: after a release the run has epoch ${again.epoch} again`;
 };

@@ -1,7 +1,7 @@
 import type { RunRecord } from "#core/runs/repository";
 import { ALICE, checkpoint, event, fenceOf, newRun, outcome, put, state, workerInfo } from "../contract/harness.ts";
 import type { Bed } from "./bed.ts";
-import { type Check, held, type Violation, W1, W2 } from "./checks-fence.ts";
+import { type Check, endBackoffs, held, type Violation, W1, W2 } from "./checks-fence.ts";
 
 const settled = async (bed: Bed): Promise<Violation> => {
   const repaired = await bed.a.runs.audit();
@@ -125,8 +125,8 @@ export const attemptsAreCapped: Check = async (bed) => {
     await bed.a.workers.remove("w1");
     await bed.b.runs.sweep();
     await bed.a.workers.register(workerInfo("w1"), 600_000);
-    await bed.sql.query("update fractal.lanes set head_at = 0 where head_seq is not null");
-    const [again] = await bed.a.runs.claim(W1);
+    await endBackoffs(bed);
+    const [again] = [...(await bed.a.runs.claimSuspects(W1)), ...(await bed.a.runs.claim(W1))];
     const attempt = await bed.value<number>("select attempt from fractal.runs where run_id = $1", [run.run_id]);
     if (attempt > 3) return `I6: attempt ${attempt} of 3`;
     if (again !== undefined && again.run_id !== run.run_id) break;
@@ -140,6 +140,37 @@ export const attemptsAreCapped: Check = async (bed) => {
     return `I6: it ended as ${JSON.stringify(poison)}`;
   if (other?.status !== "running") return `I6: the next run is ${other?.status}`;
   return undefined;
+};
+
+/** I6: whoever was executed beside a run that ends every process succeeds. */
+export const neighboursSurvive: Check = async (bed) => {
+  const all: RunRecord[] = [];
+  for (let i = 0; i < 8; i++) all.push((await held(bed)).run);
+  const poison = (all[5] as RunRecord).run_id;
+  /** False: the worker has died, with all that it executed. */
+  const work = async (): Promise<boolean> => {
+    for (;;) {
+      const suspects = await bed.a.runs.claimSuspects(W1);
+      const claimed = suspects.length > 0 ? suspects : await bed.a.runs.claim(W1);
+      if (claimed.length === 0) return true;
+      if (claimed.some(({ run_id }) => run_id === poison)) return false;
+      for (const run of claimed) await bed.a.runs.finish(fenceOf(run), outcome());
+    }
+  };
+  let lives = false;
+  for (let death = 0; death < 20 && !lives; death++) {
+    await bed.a.workers.remove("w1");
+    await bed.b.runs.sweep();
+    await bed.a.workers.register(workerInfo("w1"), 600_000);
+    await endBackoffs(bed);
+    lives = await work();
+  }
+  const { rows } = await bed.sql.query("select run_id, status, error from fractal.runs order by seq");
+  for (const { run_id, status } of rows as { run_id: string; status: string }[]) {
+    const wanted = run_id === poison ? "error" : "success";
+    if (status !== wanted) return `I6: a run that should end as ${wanted} is ${status}`;
+  }
+  return settled(bed);
 };
 
 /** I11: runs of a thread start in the order in which they were created, whoever claims them. */

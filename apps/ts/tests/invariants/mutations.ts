@@ -6,6 +6,7 @@ import {
   claimTakesLaneAndRun,
   enqueueKeepsOrder,
   finalIsFinal,
+  neighboursSurvive,
   rejectLetsOneIn,
   rollbackLeavesNothing,
   STOP,
@@ -134,7 +135,7 @@ export const MUTATIONS: { mutations: Mutation[]; check: Check }[] = [
     check: finalIsFinal,
   },
   {
-    mutations: [fn("the sweep without a new epoch", "take_back", ["v_wait end, 1);", "v_wait end, 0);"])],
+    mutations: [fn("the sweep without a new epoch", "requeue_after", ["v_wait end, 1);", "v_wait end, 0);"])],
     check: epochsGrow,
   },
   {
@@ -144,7 +145,7 @@ export const MUTATIONS: { mutations: Mutation[]; check: Check }[] = [
   {
     mutations: [
       fn("neither sweep nor claim with a new epoch", "take", ["set epoch = l.epoch + 1", "set epoch = l.epoch"]),
-      fn("", "take_back", ["v_wait end, 1);", "v_wait end, 0);"]),
+      fn("", "requeue_after", ["v_wait end, 1);", "v_wait end, 0);"]),
     ],
     check: zombieWritesNothing,
   },
@@ -157,8 +158,20 @@ export const MUTATIONS: { mutations: Mutation[]; check: Check }[] = [
     check: deadWorkersClaimNothing,
   },
   {
-    mutations: [fn("attempts without a cap", "take_back", ["if r.attempt >= r.max_attempts then", "if false then"])],
+    mutations: [
+      fn("strikes without a cap", "suspect", ["if p_alone and v_strikes >= r.max_attempts then", "if false then"]),
+    ],
     check: attemptsAreCapped,
+  },
+  {
+    mutations: [fn("no quarantine", "quarantine", ["set quarantine = p_group", "set quarantine = null"])],
+    check: neighboursSurvive,
+  },
+  {
+    mutations: [
+      fn("a quarantine that is not halved", "sweep_worker", ["v_place <= v_half then '/1'", "true then '/1'"]),
+    ],
+    check: neighboursSurvive,
   },
   {
     mutations: [

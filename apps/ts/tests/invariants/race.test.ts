@@ -87,7 +87,7 @@ class Race {
         await storage.runs.cancel(ALICE, { run_id: run.run_id }, each.action);
       }
     } else if (each.kind === "write") {
-      const fence = await storage.lanes.acquire(ALICE, threadId, crypto.randomUUID());
+      const fence = await storage.lanes.acquire(ALICE, threadId, { writer_id: crypto.randomUUID(), worker_id: worker });
       if (typeof fence !== "string") await storage.lanes.abandon(fence);
     } else {
       const claim = each.claim ? { worker_id: worker, slots: 1, graphs: ["agent"] } : undefined;
@@ -109,10 +109,11 @@ class Race {
     for (;;) {
       const over = this.#clients === 0;
       const claimed = await storage.runs.claim({ worker_id: worker, slots: 3, graphs: ["agent"] });
+      claimed.push(...(await storage.runs.claimSuspects({ worker_id: worker, slots: 3, graphs: ["agent"] })));
       await Promise.all(claimed.map((run) => this.#execute(storage, run)));
       await storage.runs.sweep({ cancelGraceMs: 0 });
       // Nobody waits out a backoff here.
-      await storage.runs.nextDueIn();
+      await storage.runs.outlook(["agent"]);
       if (over && claimed.length === 0) return;
     }
   }

@@ -7,6 +7,7 @@ import {
   claimTakesLaneAndRun,
   enqueueKeepsOrder,
   finalIsFinal,
+  neighboursSurvive,
   rejectLetsOneIn,
   rollbackLeavesNothing,
   secondRunningIsRefused,
@@ -29,6 +30,7 @@ const CHECKS = {
   "I3: a worker that is gone or drains is given nothing": deadWorkersClaimNothing,
   "I6: a run that kills its workers is given up after its attempts, and the next one of its thread is not":
     attemptsAreCapped,
+  "I6: the runs beside one that kills its workers succeed": neighboursSurvive,
   "I10: T-REJECT: of 12 concurrent creates on an idle thread exactly one is accepted, 100 times": rejectLetsOneIn,
   "I11: runs start in the order of their creation": enqueueKeepsOrder,
   "I14: T-ROLLBACK: a rollback leaves the thread as it was, byte for byte": rollbackLeavesNothing,

@@ -44,6 +44,10 @@ const command = fc.oneof(
   fc.record({ do: fc.constant("claimRun" as const), worker, target }),
   {
     weight: 2,
+    arbitrary: fc.record({ do: fc.constant("claimSuspects" as const), worker, slots: fc.integer({ min: 0, max: 3 }) }),
+  },
+  {
+    weight: 2,
     arbitrary: fc.record({
       do: fc.constant("finish" as const),
       target,
@@ -51,14 +55,18 @@ const command = fc.oneof(
       left,
     }),
   },
-  fc.record({ do: fc.constantFrom("release" as const, "retry" as const, "evict" as const, "write" as const), target }),
+  fc.record({ do: fc.constantFrom("release" as const, "evict" as const, "write" as const), target }),
+  fc.record({ do: fc.constant("retry" as const), target, cause: fc.constantFrom("fault" as const, "outage" as const) }),
   fc.record({ do: fc.constant("cancel" as const), target, action }),
   fc.record({ do: fc.constant("sweep" as const), grace: fc.constantFrom(undefined, undefined, 1500) }),
   { weight: 2, arbitrary: fc.record({ do: fc.constant("register" as const), worker }) },
-  fc.record({ do: fc.constantFrom("remove" as const, "drain" as const, "beat" as const), worker }),
-  fc.record({ do: fc.constant("acquire" as const), thread }),
+  fc.record({
+    do: fc.constantFrom("remove" as const, "drain" as const, "beat" as const, "clearSuspects" as const),
+    worker,
+  }),
+  fc.record({ do: fc.constant("acquire" as const), thread, worker: fc.option(worker, { nil: undefined }) }),
   fc.record({ do: fc.constant("complete" as const), thread, left: fc.option(left) }),
-  fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(1000, 2000, 3000, 61_000) }),
+  fc.record({ do: fc.constant("advance" as const), ms: fc.constantFrom(1000, 2000, 3000, 61_000, 601_000) }),
 );
 
 export type Command = typeof command extends fc.Arbitrary<infer C> ? C : never;

@@ -1,45 +1,14 @@
-import type { MultitaskStrategy, RunStatus } from "#schemas/runs";
+import type { RunStatus } from "#schemas/runs";
 import type { ThreadStatus } from "#schemas/threads";
-
-type Action = "interrupt" | "rollback";
-type End = Exclude<RunStatus, "pending" | "running">;
-
-export interface ModelRun {
-  id: string;
-  thread: string;
-  order: number;
-  status: RunStatus;
-  runAt: number;
-  notBefore: number;
-  attempt: number;
-  max: number;
-  epoch: number;
-  cancel: Action | null;
-  cancelAt: number;
-  priority: number;
-  /** Place among the heads of other threads. */
-  turn: number;
-}
-
-export interface NewModelRun {
-  id: string;
-  strategy: MultitaskStrategy;
-  delay: number;
-  max: number;
-  priority: number;
-  ahead: number;
-}
-
-interface ModelThread {
-  runs: ModelRun[];
-  epoch: number;
-  holder: { run: ModelRun; worker: string } | "writer" | undefined;
-  writerSince: number;
-  interrupted: boolean;
-  unfinished: boolean;
-  failed: boolean;
-  resting: ThreadStatus;
-}
+import {
+  type Action,
+  type End,
+  type ModelRun,
+  type ModelThread,
+  type NewModelRun,
+  newModelRun,
+  newThread,
+} from "./lanes-model-rows.ts";
 
 /**
  * The lane rules said once more, without tables: a thread is a list of runs, and what
@@ -50,6 +19,7 @@ export class LanesModel {
   readonly threads = new Map<string, ModelThread>();
   readonly #workers = new Map<string, "live" | "draining">();
   #order = 0;
+  #crashes = 0;
 
   run(id: string): ModelRun | undefined {
     for (const thread of this.threads.values()) for (const run of thread.runs) if (run.id === id) return run;
@@ -89,7 +59,8 @@ export class LanesModel {
 
   /** `claimant`: the worker that takes the run at once, if it can. */
   create(threadId: string, run: NewModelRun, claimant: string | undefined): "busy" | "created" | "claimed" {
-    const thread = this.threads.get(threadId) ?? this.#newThread(threadId);
+    const thread = this.threads.get(threadId) ?? newThread();
+    this.threads.set(threadId, thread);
     const pending = this.#pending(thread);
     const active = this.#active(thread);
     if (run.strategy === "reject" && (pending.length > 0 || active !== undefined)) return "busy";
@@ -99,22 +70,7 @@ export class LanesModel {
       if (active !== undefined) this.#ask(active, run.strategy);
       if (pending.length > 0) this.#settle(thread);
     }
-    const runAt = this.now + run.delay;
-    thread.runs.push({
-      id: run.id,
-      thread: threadId,
-      order: this.#order++,
-      status: "pending",
-      runAt,
-      notBefore: runAt,
-      attempt: 0,
-      max: run.max,
-      epoch: 0,
-      cancel: null,
-      cancelAt: 0,
-      priority: run.priority,
-      turn: this.now + run.ahead,
-    });
+    thread.runs.push(newModelRun(run, { thread: threadId, order: this.#order++, now: this.now }));
     if (claimant === undefined) return "created";
     return this.claimRun(claimant, run.id) === undefined ? "created" : "claimed";
   }
@@ -132,6 +88,26 @@ export class LanesModel {
     return heads.slice(0, slots).map((head) => this.#take(worker, head));
   }
 
+  /** The half of the oldest suspect that is due, for a worker that executes nothing. */
+  claimSuspects(worker: string, slots: number): string[] {
+    if (this.#workers.get(worker) !== "live" || this.#held().some((held) => held.worker === worker)) return [];
+    const suspects = [...this.threads.values()]
+      .flatMap((thread) => (thread.holder === undefined ? (this.#next(thread) ?? []) : []))
+      .filter(({ group, runAt, notBefore }) => this.#isApart(group) && Math.max(runAt, notBefore) <= this.now)
+      .sort((a, b) => a.order - b.order);
+    const first = suspects[0]?.group;
+    return suspects
+      .filter(({ group }) => group?.crash === first?.crash && group?.half === first?.half)
+      .slice(0, slots)
+      .map((run) => this.#take(worker, run));
+  }
+
+  clearSuspects(worker: string): number {
+    const suspects = this.#held().filter((held) => held.worker === worker && held.run.group !== undefined);
+    for (const { run } of suspects) run.group = undefined;
+    return suspects.length;
+  }
+
   claimRun(worker: string, runId: string): string | undefined {
     const run = this.run(runId);
     if (this.#workers.get(worker) !== "live") return undefined;
@@ -144,6 +120,13 @@ export class LanesModel {
     if (run === undefined) return false;
     const thread = this.#threadOf(run);
     return this.#active(thread) === run && thread.epoch === epoch;
+  }
+
+  /** A checkpoint. */
+  write(runId: string, epoch: number): boolean {
+    if (!this.holds(runId, epoch)) return false;
+    (this.run(runId) as ModelRun).stored = epoch;
+    return true;
   }
 
   finish(runId: string, epoch: number, end: { status: End; interrupted: boolean; unfinished: boolean }): string {
@@ -168,8 +151,20 @@ export class LanesModel {
     return "requeued";
   }
 
-  retry(runId: string, epoch: number): string | undefined {
-    return this.holds(runId, epoch) ? this.#lose(this.run(runId) as ModelRun) : undefined;
+  retry(runId: string, epoch: number, cause: "fault" | "outage"): string | undefined {
+    if (!this.holds(runId, epoch)) return undefined;
+    const run = this.run(runId) as ModelRun;
+    if (run.cancel !== null) return this.#endByCancel(run, run.cancel);
+    if (cause === "fault") {
+      if (run.strikes + 1 >= run.max) return this.#giveUp(run);
+      run.strikes++;
+      this.#suspect(run, this.#crashes++, 1);
+      return this.#again(run, run.strikes);
+    }
+    const failures = (run.stored === run.epoch ? 0 : run.restarts) + 1;
+    if (failures > 10) return this.#giveUp(run);
+    run.restarts = failures;
+    return this.#again(run, failures);
   }
 
   evict(runId: string, epoch: number): string | undefined {
@@ -181,19 +176,67 @@ export class LanesModel {
   /** Every lost run with what became of it; the order of a sweep means nothing. */
   sweep(cancelGrace: number | undefined): string[] {
     for (const thread of this.threads.values()) {
-      if (thread.holder === "writer" && thread.writerSince <= this.now - 60_000) this.#free(thread, 1);
+      const { writer, writerSince } = thread;
+      const isGone = writer === undefined ? writerSince <= this.now - 60_000 : !this.isThere(writer);
+      if (thread.holder === "writer" && isGone) this.#free(thread, 1);
     }
+    const dead = new Set(this.#held().flatMap(({ worker }) => (this.isThere(worker) ? [] : worker)));
+    const swept = [...dead].sort().flatMap((worker) => this.#die(worker));
     const since = cancelGrace === undefined ? Number.NEGATIVE_INFINITY : this.now - cancelGrace;
-    return this.#held()
-      .filter(({ worker, run }) => !this.isThere(worker) || (run.cancel !== null && run.cancelAt <= since))
-      .map(({ run }) => `${run.id} ${this.#lose(run)}`)
-      .sort();
+    for (const { run } of this.#held()) {
+      if (run.cancel !== null && run.cancelAt <= since) swept.push(`${run.id} ${this.#endByCancel(run, run.cancel)}`);
+    }
+    return swept.sort();
   }
 
-  counts(): { pending: number; running: number; ready: number } {
+  /** The process is dead: all that it executed is suspected; if all of it was before, the others of its crash are not. */
+  #die(worker: string): string[] {
+    const runs = this.#held()
+      .filter((held) => held.worker === worker)
+      .map(({ run }) => run)
+      .sort((a, b) => a.order - b.order);
+    const crash = this.#crashes++;
+    const suspects = runs.filter((run) => run.cancel === null);
+    const known = new Set(runs.map((run) => run.group?.crash));
+    const swept = runs.map((run) => {
+      if (run.cancel !== null) return `${run.id} ${this.#endByCancel(run, run.cancel)}`;
+      if (runs.length === 1) run.strikes++;
+      else if (run.stored === run.epoch) run.strikes = 0;
+      const counted = run.restarts + (run.group === undefined ? 1 : 0);
+      if (runs.length === 1 && run.strikes >= run.max) {
+        run.strikes--;
+        return `${run.id} ${this.#giveUp(run)}`;
+      }
+      if (counted > 10) return `${run.id} ${this.#giveUp(run)}`;
+      run.restarts = counted;
+      this.#suspect(run, crash, suspects.indexOf(run) < suspects.length / 2 ? 1 : 2);
+      return `${run.id} ${this.#again(run, runs.length === 1 ? run.strikes : 0)}`;
+    });
+    if (known.has(undefined)) return swept;
+    for (const { runs: all } of this.threads.values()) {
+      for (const run of all) {
+        if (run.group === undefined || !known.has(run.group.crash)) continue;
+        if (run.status !== "pending" && run.status !== "running") continue;
+        Object.assign(run, { group: undefined, strikes: 0, restarts: 0 });
+        swept.push(`${run.id} exonerated`);
+      }
+    }
+    return swept;
+  }
+
+  #suspect(run: ModelRun, crash: number, half: number): void {
+    run.group = { crash, half, until: this.now + 600_000 };
+  }
+
+  #isApart(group: ModelRun["group"]): boolean {
+    return group !== undefined && group.until > this.now;
+  }
+
+  counts(): { pending: number; running: number; ready: number; quarantined: number } {
     const runs = [...this.threads.values()].flatMap((thread) => thread.runs);
     const of = (status: RunStatus) => runs.filter((run) => run.status === status).length;
-    return { pending: of("pending"), running: of("running"), ready: this.#ready().length };
+    const quarantined = runs.filter((run) => run.group !== undefined).length;
+    return { pending: of("pending"), running: of("running"), ready: this.#ready().length, quarantined };
   }
 
   cancel(runId: string, action: Action): string | undefined {
@@ -210,12 +253,13 @@ export class LanesModel {
     return action === "rollback" ? "removed" : "ended";
   }
 
-  acquire(threadId: string): number | "busy" | "no_thread" {
+  acquire(threadId: string, worker: string | undefined): number | "busy" | "no_thread" {
     const thread = this.threads.get(threadId);
     if (thread === undefined) return "no_thread";
     if (thread.holder !== undefined || this.#pending(thread).length > 0) return "busy";
     thread.holder = "writer";
     thread.writerSince = this.now;
+    thread.writer = worker;
     return ++thread.epoch;
   }
 
@@ -232,21 +276,6 @@ export class LanesModel {
       thread.resting = change.interrupted || change.unfinished ? "interrupted" : "idle";
     }
     return true;
-  }
-
-  #newThread(threadId: string): ModelThread {
-    const thread: ModelThread = {
-      runs: [],
-      epoch: 0,
-      holder: undefined,
-      writerSince: 0,
-      interrupted: false,
-      unfinished: false,
-      failed: false,
-      resting: "idle",
-    };
-    this.threads.set(threadId, thread);
-    return thread;
   }
 
   #held(): { run: ModelRun; worker: string }[] {
@@ -278,10 +307,15 @@ export class LanesModel {
   /** Tried runs first, then by due time and creation: and only that one, however long it has to wait. */
   #claimable(thread: ModelThread): ModelRun | undefined {
     if (thread.holder !== undefined) return undefined;
-    const [next] = this.#pending(thread).sort(
+    const next = this.#next(thread);
+    if (next === undefined || this.#isApart(next.group)) return undefined;
+    return Math.max(next.runAt, next.notBefore) <= this.now ? next : undefined;
+  }
+
+  #next(thread: ModelThread): ModelRun | undefined {
+    return this.#pending(thread).sort(
       (a, b) => Number(b.attempt > 0) - Number(a.attempt > 0) || a.runAt - b.runAt || a.order - b.order,
-    );
-    return next !== undefined && Math.max(next.runAt, next.notBefore) <= this.now ? next : undefined;
+    )[0];
   }
 
   #take(worker: string, run: ModelRun): string {
@@ -303,15 +337,15 @@ export class LanesModel {
     thread.unfinished = state.unfinished;
   }
 
-  #lose(run: ModelRun): string {
-    if (run.cancel !== null) return this.#endByCancel(run, run.cancel);
-    if (run.attempt >= run.max) {
-      const thread = this.#threadOf(run);
-      this.#close(thread, run, "error");
-      thread.epoch++;
-      return "exhausted";
-    }
-    this.#requeue(run, { attempt: run.attempt, wait: [0, 0, 1, 3, 7, 15, 31][run.attempt] ?? 60, bump: 1 });
+  #giveUp(run: ModelRun): string {
+    const thread = this.#threadOf(run);
+    this.#close(thread, run, "error");
+    thread.epoch++;
+    return "exhausted";
+  }
+
+  #again(run: ModelRun, count: number): string {
+    this.#requeue(run, { attempt: run.attempt, wait: [0, 0, 1, 3, 7, 15, 31][count] ?? 60, bump: 1 });
     return "requeued";
   }
 
@@ -349,7 +383,7 @@ export class LanesModel {
 
   #end(thread: ModelThread, run: ModelRun, status: End | "removed"): void {
     if (status === "removed") thread.runs = thread.runs.filter((other) => other !== run);
-    else run.status = status;
+    else Object.assign(run, { status, group: undefined });
   }
 
   #free(thread: ModelThread, bump: number): void {

@@ -1,3 +1,4 @@
+import type { RunRecord } from "#core/runs/repository";
 import type { Storage } from "#core/storage";
 import { ALICE, checkpoint, enlist, newRun, outcome, put, state } from "../contract/harness.ts";
 import { type Command, idOf, THREADS, WORKERS } from "./commands.ts";
@@ -40,6 +41,8 @@ export class Pair {
         return this.#finish(c);
       case "claim":
       case "claimRun":
+      case "claimSuspects":
+      case "clearSuspects":
       case "sweep":
       case "register":
       case "remove":
@@ -87,7 +90,9 @@ export class Pair {
   }
 
   async #work(
-    c: Command & { do: "claim" | "claimRun" | "sweep" | "register" | "remove" | "drain" | "beat" },
+    c: Command & {
+      do: "claim" | "claimRun" | "claimSuspects" | "clearSuspects" | "sweep" | "register" | "remove" | "drain" | "beat";
+    },
   ): Promise<Answers> {
     const [model, { runs, workers }] = [this.#model, this.#storage];
     switch (c.do) {
@@ -95,6 +100,12 @@ export class Pair {
         const claimed = await runs.claim(CLAIM(c.worker, c.slots));
         return [claimed.map((run) => run.run_id), model.claim(c.worker, c.slots)];
       }
+      case "claimSuspects": {
+        const claimed = await runs.claimSuspects(CLAIM(c.worker, c.slots));
+        return [claimed.map((run) => run.run_id), model.claimSuspects(c.worker, c.slots)];
+      }
+      case "clearSuspects":
+        return [await runs.clearSuspects(c.worker), model.clearSuspects(c.worker)];
       case "claimRun": {
         const { id } = this.#at(c.target);
         return [(await runs.claimRun(CLAIM(c.worker, 1), id))?.run_id, model.claimRun(c.worker, id)];
@@ -125,13 +136,16 @@ export class Pair {
       case "release":
         return [(await runs.release(fence))?.result, model.release(id, fence.epoch)];
       case "retry":
-        return [(await runs.retry(fence, { error: "E", message: "" }))?.result, model.retry(id, fence.epoch)];
+        return [
+          (await runs.retry(fence, { error: "E", message: "" }, c.cause))?.result,
+          model.retry(id, fence.epoch, c.cause),
+        ];
       case "evict":
         return [(await runs.evict(fence))?.result, model.evict(id, fence.epoch)];
       case "write": {
         const row = checkpoint(fence, `c${this.#checkpoints++}`);
         const [answer] = await checkpoints.commit([put(fence, row)]);
-        return [answer, model.holds(id, fence.epoch) ? "written" : "fenced"];
+        return [answer, model.write(id, fence.epoch) ? "written" : "fenced"];
       }
       case "cancel":
         return [(await runs.cancel(ALICE, { run_id: id }, c.action))?.result, model.cancel(id, c.action)];
@@ -142,8 +156,8 @@ export class Pair {
     const [model, { lanes }] = [this.#model, this.#storage];
     if (c.do === "acquire") {
       const id = idOf("writer", THREADS.indexOf(c.thread));
-      const fence = await lanes.acquire(ALICE, c.thread, id);
-      const expected = model.acquire(c.thread);
+      const fence = await lanes.acquire(ALICE, c.thread, { writer_id: id, worker_id: c.worker });
+      const expected = model.acquire(c.thread, c.worker);
       if (typeof expected === "number") this.#writers.set(c.thread, { id, epoch: expected });
       return [typeof fence === "string" ? fence : fence.epoch, expected];
     }
@@ -169,16 +183,23 @@ export class Pair {
       expected.push(thread?.holder === "writer" ? engine.at(-1) : [id, this.#model.status(id)]);
       const page = await this.#storage.runs.list(ALICE, id, { limit: 100, offset: 0 });
       for (const run of page.items) {
-        seen.set(run.run_id, [run.run_id, run.status, run.attempt, run.epoch, run.cancel_action]);
+        const { strikes, restarts } = run;
+        const counted = { strikes, restarts, suspect: isSuspect(run) };
+        seen.set(run.run_id, [run.run_id, run.status, run.attempt, run.epoch, run.cancel_action, counted]);
       }
     }
     for (const id of this.#ids) {
       engine.push(seen.get(id) ?? [id]);
       const twin = this.#model.run(id);
-      expected.push(twin === undefined ? [id] : [id, twin.status, twin.attempt, twin.epoch, twin.cancel]);
+      if (twin === undefined) {
+        expected.push([id]);
+        continue;
+      }
+      const counted = { strikes: twin.strikes, restarts: twin.restarts, suspect: twin.group !== undefined };
+      expected.push([id, twin.status, twin.attempt, twin.epoch, twin.cancel, counted]);
     }
-    const { pending, running, ready } = await this.#storage.runs.counts();
-    engine.push({ pending, running, ready });
+    const { pending, running, ready, quarantined } = await this.#storage.runs.counts();
+    engine.push({ pending, running, ready, quarantined });
     expected.push(this.#model.counts());
     return [engine, expected];
   }
@@ -189,6 +210,11 @@ export class Pair {
     const threadId = run?.thread ?? (THREADS[0] as string);
     return { id, fence: { threadId, runId: id, epoch: (run?.epoch ?? 0) - where.stale } };
   }
+}
+
+/** The mark of a run that has ended means nothing. */
+function isSuspect({ status, quarantine }: RunRecord): boolean {
+  return quarantine !== null && (status === "pending" || status === "running");
 }
 
 function stateOf(kept: { interrupted: boolean; unfinished: boolean }) {

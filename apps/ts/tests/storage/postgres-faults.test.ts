@@ -211,12 +211,12 @@ describe.skipIf(missing !== undefined)(`Postgres, when it is in trouble (${missi
       const failure = { error: "E", message: "m" };
       const cases: [string, { changes?: Partial<NewRun>; give(fence: Fence): Promise<unknown>; answer: object }][] = [
         ["released", { give: (fence) => far.runs.release(fence), answer: { result: "requeued" } }],
-        ["retried", { give: (fence) => far.runs.retry(fence, failure), answer: { result: "requeued" } }],
+        ["retried", { give: (fence) => far.runs.retry(fence, failure, "outage"), answer: { result: "requeued" } }],
         [
           "exhausted",
           {
             changes: { max_attempts: 1 },
-            give: (fence) => far.runs.retry(fence, failure),
+            give: (fence) => far.runs.retry(fence, failure, "fault"),
             answer: { result: "exhausted", run: { status: "error" } },
           },
         ],
@@ -224,7 +224,7 @@ describe.skipIf(missing !== undefined)(`Postgres, when it is in trouble (${missi
       ];
       it.each(cases)("%s, and says so", async (_, { changes, give, answer }) => {
         const { fence } = await running(bench, changes);
-        proxy.loseAnswerTo("_v1(");
+        proxy.loseAnswerTo("select result, ");
         expect(await give(fence)).toMatchObject(answer);
         expect(proxy.lost).toBe(1);
       });

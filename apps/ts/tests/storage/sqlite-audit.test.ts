@@ -75,7 +75,7 @@ describe("the audit of the lanes", () => {
   it("puts a run back that runs while a state write has the lane, without disturbing the write", async () => {
     const { run, fence } = await running(bench);
     await storage.runs.finish(fence, outcome());
-    const write = await storage.lanes.acquire(ALICE, run.thread_id, id());
+    const write = await storage.lanes.acquire(ALICE, run.thread_id, { writer_id: id() });
     if (typeof write === "string") throw new Error(write);
     const stray = await create(bench, run.thread_id);
     db.exec(`update runs set status = 'running', attempt = 1 where run_id = '${stray.run_id}'`);

@@ -111,10 +111,10 @@ describe("opening the embedded storage", () => {
     const threadId = crypto.randomUUID();
     const first = await openSqliteStorage({ dataDir });
     await first.threads.insert(ANONYMOUS, { thread_id: threadId, metadata: {} });
-    await first.lanes.acquire(ANONYMOUS, threadId, "writer");
+    await first.lanes.acquire(ANONYMOUS, threadId, { writer_id: "writer", worker_id: "w" });
     await first[Symbol.asyncDispose]();
     await using storage = await openSqliteStorage({ dataDir });
-    expect(await storage.lanes.acquire(ANONYMOUS, threadId, "next")).toMatchObject({ epoch: 3 });
+    expect(await storage.lanes.acquire(ANONYMOUS, threadId, { writer_id: "next" })).toMatchObject({ epoch: 3 });
   });
 
   it("refuses data of a newer version and leaves it untouched", async () => {

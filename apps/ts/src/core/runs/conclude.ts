@@ -15,7 +15,7 @@ import type { RunRecord, SweptRun } from "./repository.ts";
  * run or state write.
  */
 export async function concludeSwept(env: RunEnvironment, { run, result }: SweptRun): Promise<void> {
-  if (result === "requeued") return;
+  if (result === "requeued" || result === "exonerated") return;
   const { run_id, thread_id } = run;
   // After a rollback the thread is what was kept of it before the run.
   if (result !== "removed") {
@@ -42,7 +42,7 @@ async function refreshThread(env: RunEnvironment, run: RunRecord): Promise<void>
   const { serde } = graphs.toolkit(run.graph_id);
   const saver = createSaver({ repository: checkpoints, commits, scope, checkpointScope, serde });
   const graph = bindGraph(shared, { checkpointer: saver });
-  const fence = await lanes.acquire(scope, run.thread_id, newId());
+  const fence = await lanes.acquire(scope, run.thread_id, { writer_id: newId(), worker_id: env.workerId() });
   if (typeof fence === "string") return;
   try {
     const state = await readRunState(graph, run.thread_id, { saver, logger: env.logger });

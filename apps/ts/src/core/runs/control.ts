@@ -21,8 +21,10 @@ export class RunHandle {
   #onLost: (() => void) | undefined;
   /** Whether it was told to stop; it is told once. */
   cancelled = false;
-  /** Why handing it back costs an attempt; undefined: it does not. */
+  /** Why handing it back is a strike; undefined: it is none. */
   blamed: ProcessFault | undefined;
+  /** It may be what ends the process: it is not handed back, so that a sweep finds it with the others. */
+  suspected = false;
   readonly #claimedAt = performance.now();
   #over = false;
   /** Resolves when the attempt is over in every respect. */

@@ -14,7 +14,7 @@ import { isGoing, THREAD_DELETED } from "./deletions.ts";
 import { followRun, storedValues } from "./ending.ts";
 import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment, scopeOfRun } from "./prepare.ts";
-import type { RunFailure, RunOutcome, SweptRun } from "./repository.ts";
+import type { RetryCause, RunFailure, RunOutcome, SweptRun } from "./repository.ts";
 import { endOf } from "./take-away.ts";
 import { untilStored } from "./until-stored.ts";
 import { NodeVanished } from "./vanished-node.ts";
@@ -134,10 +134,11 @@ export class RunExecution {
     const cause = signal.aborted ? signal.reason : thrown;
     if (this.#handle.lost || cause instanceof LeaseLostError || thrown instanceof LeaseLostError) return this.#lose();
     if (cause instanceof Shutdown || this.#isDrained(thrown)) {
-      const { blamed } = this.#handle;
-      return blamed === undefined ? this.#release() : this.#retry(failureOf(blamed));
+      const { blamed, suspected } = this.#handle;
+      if (suspected) return this.#lose();
+      return blamed === undefined ? this.#release() : this.#retry(failureOf(blamed), "fault");
     }
-    if (this.#isOutage(cause)) return this.#retry(failureOf(cause));
+    if (this.#isOutage(cause)) return this.#retry(failureOf(cause), "outage");
     if (thrown !== undefined && !(cause instanceof RunCancelled)) {
       this.#env.logger.warn(
         { run_id: run.run_id, thread_id: run.thread_id, graph_id: run.graph_id, err: cause },
@@ -316,10 +317,10 @@ export class RunExecution {
     return "handed_on";
   }
 
-  async #retry(failure: RunFailure): Promise<AttemptEnd> {
+  async #retry(failure: RunFailure, cause: RetryCause): Promise<AttemptEnd> {
     this.#emitter.conclude([]);
     const { run, fence } = this.#handle;
-    const swept = await this.#untilStored(() => this.#env.storage.runs.retry(fence, failure));
+    const swept = await this.#untilStored(() => this.#env.storage.runs.retry(fence, failure, cause));
     if (swept === undefined) return this.#lose();
     this.#env.observer.interrupted({ graph_id: run.graph_id, reason: "retried" });
     if (swept.result !== "requeued") return this.#ended(swept);

@@ -1,4 +1,5 @@
 import type { RunStatus } from "#schemas/runs";
+import type { SweptRun } from "./repository.ts";
 
 /** What happens to runs in this process, for whoever counts. Calls are cheap and never throw. Times in seconds. */
 export interface RunObserver {
@@ -13,7 +14,7 @@ export interface RunObserver {
   /** This process lost its lease. */
   leaseLost(): void;
   /** A sweep took runs over from processes that are gone. */
-  swept(results: Record<"requeued" | "interrupted" | "removed" | "exhausted", number>): void;
+  swept(results: Record<SweptRun["result"], number>): void;
   /** The audit had to repair lanes: must stay 0. */
   repaired(lanes: number): void;
 }

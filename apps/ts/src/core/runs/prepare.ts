@@ -41,6 +41,8 @@ export interface RunEnvironment {
   /** Aborted when the process gives up waiting (second deadline of a shutdown). */
   stopping: AbortSignal;
   delay(ms: number): Promise<void>;
+  /** Of this process under its present lease. */
+  workerId(): string | undefined;
   storeTtl: StoreTtl;
   /** Version of langgraph and of this server, told to graphs in their run metadata. */
   facts: { langgraphVersion: string };

@@ -1,3 +1,4 @@
+import type { RunCounts } from "#core/gauges";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { NewThread } from "#core/threads/repository";
@@ -24,6 +25,12 @@ export interface RunRecord extends Run {
   epoch: number;
   /** Epoch of the first attempt, 0 before it. A released run gets its attempt back, but not this: it has run before. */
   first_epoch: number;
+  /** How often it was alone when its process died, or is known to have ended it: at most `max_attempts`. */
+  strikes: number;
+  /** How often it began anew as one of several suspects, or by a failure of infrastructure, and was not exonerated. */
+  restarts: number;
+  /** Of a suspect: the crash, and the half of its runs that it belongs to ("<id>/1"). */
+  quarantine: string | null;
   cancel_action: "interrupt" | "rollback" | null;
   durability: Durability;
   /** Created on no thread of the user's: its thread is hidden, and deleted at the end unless on_completion is keep. */
@@ -137,10 +144,23 @@ export interface SweepLimits {
   batch?: number | undefined;
 }
 
-/** What a sweep decided of a run whose worker is gone. */
+/**
+ * What a sweep decided of a run whose worker is gone. "exonerated": of one whose worker is there, or that waits; others
+ * died without it.
+ */
 export interface SweptRun {
   run: RunRecord;
-  result: "requeued" | "interrupted" | "removed" | "exhausted";
+  result: "requeued" | "interrupted" | "removed" | "exhausted" | "exonerated";
+}
+
+/** Why an attempt that failed is tried again. "fault": it is known to end its process; "outage": nothing of its own. */
+export type RetryCause = "fault" | "outage";
+
+export interface Outlook {
+  /** Until the next pending run becomes due or its backoff ends; undefined when none waits. */
+  due_in_ms: number | undefined;
+  /** How long the first of the suspects has waited; negative while its backoff lasts; undefined when none waits. */
+  suspects_wait_ms: number | undefined;
 }
 
 /**
@@ -158,12 +178,19 @@ export interface RunRepository {
    * creation time plus `ahead_ms`. A worker whose lease is over or that drains gets none.
    */
   claim(request: ClaimRequest): Promise<RunRecord[]>;
+  /**
+   * Takes the due suspects of one half, for a worker that executes nothing else: whoever dies with them shows that the
+   * others are innocent. They keep their mark until `clearSuspects`.
+   */
+  claimSuspects(request: ClaimRequest): Promise<RunRecord[]>;
+  /** What the worker holds is suspected no more; how many there were. What counts against them stays. */
+  clearSuspects(workerId: string): Promise<number>;
   /** Takes this very run if it is the head of an idle lane and due; undefined otherwise. */
   claimRun(request: ClaimRequest, runId: string): Promise<RunRecord | undefined>;
   /** What the worker holds: for one that does not know whether a claim reached the database before its answer was lost. */
   held(workerId: string): Promise<RunRecord[]>;
-  /** Milliseconds until the next pending run becomes due or its backoff ends; undefined when none waits. */
-  nextDueIn(): Promise<number | undefined>;
+  /** What a worker that has loaded these graphs has to expect. */
+  outlook(graphs: readonly string[]): Promise<Outlook>;
   finish(fence: Fence, outcome: RunOutcome): Promise<FinishResult>;
   /**
    * Back to pending without using an attempt (drain, hot reload), or ended, if it was cancelled meanwhile. Undefined when
@@ -171,13 +198,14 @@ export interface RunRepository {
    */
   release(fence: Fence): Promise<SweptRun | undefined>;
   /**
-   * A failed attempt that may be tried again (infrastructure error): pending with backoff, or error when attempts are
-   * used up. Same rules as sweep.
+   * A failed attempt that may be tried again: pending with backoff, or error after too many. A fault is a strike, and the
+   * run is quarantined by itself; an outage counts until the run makes progress.
    */
-  retry(fence: Fence, failure: RunFailure): Promise<SweptRun | undefined>;
+  retry(fence: Fence, failure: RunFailure, cause: RetryCause): Promise<SweptRun | undefined>;
   /**
-   * Lanes held by workers whose lease is over, and runs that were asked to stop longer than `cancelGraceMs` ago: epoch + 1,
-   * run back to pending with backoff, or ended. At most `batch` at once.
+   * Runs of workers whose lease is over: epoch + 1, back to pending as suspects (policy.ts), or ended. All runs of a worker
+   * in one transaction; no further worker after `batch` of them. Also runs that were asked to stop longer than
+   * `cancelGraceMs` ago, which end, and state writes whose worker is gone.
    */
   sweep(limits?: SweepLimits): Promise<SweptRun[]>;
   /**
@@ -208,8 +236,8 @@ export interface RunRepository {
   ): Promise<RunRecord[]>;
   /** Deletes a terminal run with its checkpoints, writes and events. False when absent; conflict is the caller's to check. */
   remove(scope: AuthScope, runId: string): Promise<boolean>;
-  /** Counts for health and metrics. `ready`: due and with an idle lane; `oldest_ms`: how long the oldest of them waits. */
-  counts(): Promise<{ pending: number; running: number; ready: number; oldest_ms: number }>;
+  /** For health and metrics. */
+  counts(): Promise<RunCounts>;
 }
 
 /** What a state write leaves behind. */
@@ -222,10 +250,16 @@ export interface StateChange {
   error?: RunFailure | null;
 }
 
-/** A state write outside a run takes the lane like a run would, and is fenced like one. */
+/** Who writes: an id of its own, and the worker whose lease it lives by (undefined: none at present). */
+export interface StateWriter {
+  writer_id: string;
+  worker_id?: string | undefined;
+}
+
+/** A state write outside a run takes the lane like a run would, is fenced like one, and is taken over like one. */
 export interface LaneRepository {
-  /** Epoch + 1 and the lane held under `writerId`; "busy" while a run is pending or running. */
-  acquire(scope: AuthScope, threadId: string, writerId: string): Promise<Fence | "busy" | "no_thread">;
+  /** Epoch + 1 and the lane held under `writer_id`; "busy" while a run is pending or running. */
+  acquire(scope: AuthScope, threadId: string, writer: StateWriter): Promise<Fence | "busy" | "no_thread">;
   /** Writes the thread's new state and events and frees the lane, in one transaction. */
   complete(fence: Fence, change: StateChange): Promise<Thread | "fenced">;
   /** Frees the lane after a failed write. */

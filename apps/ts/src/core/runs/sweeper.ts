@@ -65,11 +65,14 @@ export class Sweeper {
 
   async #handOn(swept: readonly SweptRun[]): Promise<void> {
     const { logger, observer, hints } = this.#env;
-    const results = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0 };
+    const results = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0, exonerated: 0 };
     for (const { run, result } of swept) {
       results[result]++;
-      const { run_id, thread_id, attempt } = run;
-      logger.info({ run_id, thread_id, attempt, result }, "found a run without a worker");
+      const { run_id, thread_id, attempt, quarantine, strikes, restarts } = run;
+      if (result === "exonerated") logger.info({ run_id, thread_id, reason: result }, "run left quarantine");
+      else logger.info({ run_id, thread_id, attempt, result }, "found a run without a worker");
+      if (result !== "requeued" || quarantine === null) continue;
+      logger.warn({ run_id, thread_id, quarantine, strikes, restarts }, "run quarantined");
     }
     observer.swept(results);
     this.#onSwept();

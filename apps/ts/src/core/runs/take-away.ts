@@ -48,7 +48,14 @@ async function decide(env: RunEnvironment, handle: RunHandle): Promise<SweptRun 
   if (reason instanceof RunCancelled) return runs.evict(handle.fence);
   const error = failureOf(reason);
   if (!(reason instanceof RunTimeout)) {
-    const swept = reason instanceof Shutdown ? await runs.release(handle.fence) : await runs.retry(handle.fence, error);
+    const { blamed, suspected, fence } = handle;
+    if (suspected) return undefined;
+    const swept =
+      blamed !== undefined
+        ? await runs.retry(fence, failureOf(blamed), "fault")
+        : reason instanceof Shutdown
+          ? await runs.release(fence)
+          : await runs.retry(fence, error, "outage");
     return swept?.result === "requeued" ? undefined : swept;
   }
   const scope = scopeOfRun(env, handle.run);

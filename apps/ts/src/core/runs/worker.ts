@@ -4,25 +4,12 @@ import { inRun } from "./current-run.ts";
 import { RunExecution } from "./execute.ts";
 import { WorkerLease } from "./lease.ts";
 import type { RunEnvironment } from "./prepare.ts";
+import { Quarantine } from "./quarantine.ts";
 import type { ClaimRequest, RunRecord } from "./repository.ts";
 import { jittered } from "./sweeper.ts";
 import { takeAway } from "./take-away.ts";
-import type { WorkerInfo } from "./workers.ts";
-
-export interface WorkerLimits {
-  /** Runs at once in this process; 0: it executes nothing. */
-  slots: number;
-  /** Deadline of one attempt, seconds. */
-  timeoutSeconds: number;
-  /** How long a cancelled run may ignore its signal before the lane is taken away, ms. */
-  cancelGraceMs: number;
-}
-
-export interface WorkerIdentity {
-  info: Omit<WorkerInfo, "worker_id" | "capacity">;
-  /** Told when a lease begins, with its worker's id, and when it is lost. */
-  onLease?: ((workerId: string | undefined) => void) | undefined;
-}
+import { within } from "./within.ts";
+import { secondsWaited, type WorkerIdentity, type WorkerLimits } from "./worker-options.ts";
 
 /** Longest sleep between two looks at the queue; hints make it shorter, this is the net below them. */
 const IDLE_POLL_MS = 1_000;
@@ -48,6 +35,7 @@ export class Worker {
   readonly #handles = new Map<string, RunHandle>();
   /** Slots kept for runs that are being created. */
   #reserved = 0;
+  readonly #quarantine: Quarantine;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
@@ -73,6 +61,7 @@ export class Worker {
     this.#env = env;
     this.#limits = limits;
     this.#onLease = identity.onLease ?? (() => undefined);
+    this.#quarantine = new Quarantine({ logger: env.logger, onChange: () => this.look() });
     this.#lease = new WorkerLease({
       keeper: env.storage.keeper,
       info: { ...identity.info, capacity: limits.slots },
@@ -128,7 +117,7 @@ export class Worker {
    */
   reserve(): ClaimRequest | undefined {
     if (!this.#claiming || this.#lease.id === undefined) return undefined;
-    if (this.#free() <= 0) {
+    if (this.#free() <= 0 || !this.#quarantine.open) {
       this.#short = true;
       return undefined;
     }
@@ -166,6 +155,12 @@ export class Worker {
     });
   }
 
+  /** The same after runs were taken back: suspects may be among them. */
+  lookForSuspects(): void {
+    this.#quarantine.expect();
+    this.look();
+  }
+
   /**
    * Aborts a running attempt of this process, and takes its lane away if it does not listen. False when the run is not
    * executed here. Told again, it does nothing more.
@@ -182,13 +177,12 @@ export class Worker {
 
   /**
    * The process goes down because of an exception of this run, or of one that is not known: then of any that runs here.
-   * What does not end before the process does costs an attempt, as a crash does: a run that ends every process is given
-   * up in the end.
+   * Who is known gets a strike if it does not end before the process does. Otherwise all are suspects, as after a crash.
    */
   blame(runId: string | undefined, error: unknown): void {
     const known = runId === undefined ? undefined : this.#handles.get(runId);
-    for (const handle of known === undefined ? this.#handles.values() : [known])
-      handle.blamed = new ProcessFault(error);
+    if (known !== undefined) known.blamed = new ProcessFault(error);
+    else for (const handle of this.#handles.values()) handle.suspected = true;
   }
 
   /** Resolves when the attempt that runs here is over; at once when none does. */
@@ -221,7 +215,11 @@ export class Worker {
     clearTimeout(timer);
     await all;
     if (handles.length > 0) this.#env.hints.wake();
-    await within(FAREWELL_MS, this.#lease.end());
+  }
+
+  /** The last act, after everything that lives by the lease. */
+  leave(): Promise<void> {
+    return within(FAREWELL_MS, this.#lease.end());
   }
 
   /** The database must not give this worker anything more, not even by a claim that is under way. */
@@ -257,8 +255,11 @@ export class Worker {
   }
 
   #request(workerId: string, slots: number): ClaimRequest {
-    const graphs = this.#env.graphs.list().filter((graph) => graph.error === undefined);
-    return { worker_id: workerId, slots, graphs: graphs.map((graph) => graph.id) };
+    return { worker_id: workerId, slots, graphs: this.#graphs() };
+  }
+
+  #graphs(): string[] {
+    return this.#env.graphs.list().flatMap(({ id, error }) => (error === undefined ? id : []));
   }
 
   async #claimAll(): Promise<void> {
@@ -269,14 +270,17 @@ export class Worker {
     this.#short = false;
     try {
       if (performance.now() < this.#unsureUntil) await this.#takeHeld();
-      while (this.#claiming && this.#free() > 0) {
+      await this.#trySuspects();
+      while (this.#claiming && this.#quarantine.open && this.#free() > 0) {
         const id = this.#lease.id;
         if (id === undefined) return;
         const claimed = await this.#claim(id, Math.min(this.#free(), CLAIM_BATCH));
         if (this.#lease.id !== id) return;
         if (claimed === 0) break;
       }
-      wait = Math.min((await storage.runs.nextDueIn()) ?? longest, longest);
+      const outlook = await storage.runs.outlook(this.#graphs());
+      const of = { handles: [...this.#handles.values()], only: this.#env.hints.processes === 1 };
+      wait = Math.min(outlook.due_in_ms ?? longest, longest, this.#quarantine.makeRoom(outlook, of));
       if (this.#troubled) logger.info({}, "looking for work again");
       this.#troubled = false;
     } catch (error) {
@@ -286,20 +290,30 @@ export class Worker {
       this.#troubled = true;
     }
     // A run that was created during the claim found no slot.
-    if (this.#short && this.#free() > 0) this.#again = true;
-    this.#short ||= this.#free() <= 0;
-    // A full worker is woken by the end of a run; otherwise the timer is the net.
-    if (this.#claiming && this.#free() > 0) {
-      this.#timer = setTimeout(() => this.look(), Math.max(wait, 5));
+    const free = this.#free() > 0 && this.#quarantine.open;
+    if (this.#short && free) this.#again = true;
+    this.#short ||= !free;
+    // The end of a run wakes as well; also a full worker has to know whether suspects wait.
+    if (this.#claiming) {
+      this.#timer = setTimeout(() => this.look(), Math.max(free || !this.#quarantine.open ? wait : longest, 5));
       this.#timer.unref?.();
     }
   }
 
+  /** Begins with suspects when nothing runs here, after those that it has observed. */
+  async #trySuspects(): Promise<void> {
+    const id = this.#lease.id;
+    if (id === undefined || !this.#claiming) return;
+    if (this.#quarantine.survived) this.#quarantine.cleared(await this.#env.storage.runs.clearSuspects(id));
+    const isIdle = this.#handles.size === 0 && this.#reserved === 0;
+    await this.#quarantine.claim(async () => (isIdle ? this.#claim(id, this.#limits.slots, "claimSuspects") : 1));
+  }
+
   /** How many runs it got, and began. Slots that it asks for are not given to runs that are created meanwhile. */
-  async #claim(id: string, slots: number): Promise<number> {
+  async #claim(id: string, slots: number, how: "claim" | "claimSuspects" = "claim"): Promise<number> {
     this.#reserved += slots;
     try {
-      const claimed = await this.#env.storage.runs.claim(this.#request(id, slots));
+      const claimed = await this.#env.storage.runs[how](this.#request(id, slots));
       // What was claimed under a lease that is over is found by a sweep.
       if (this.#lease.id === id) for (const run of claimed) this.#execute(run);
       return claimed.length;
@@ -340,6 +354,7 @@ export class Worker {
     this.#begun?.add(run.run_id);
     const handle = new RunHandle(run, this.#limits.timeoutSeconds);
     this.#handles.set(run.run_id, handle);
+    if (run.quarantine !== null) this.#quarantine.observe(run);
     handle.signal.addEventListener("abort", () => this.#insist(handle));
     const early = this.#early.get(run.run_id);
     if (early !== undefined) this.cancel(run.run_id, early);
@@ -363,7 +378,9 @@ export class Worker {
   /** Its slot is free. A later attempt of the run may stand in its place. */
   #drop(handle: RunHandle): void {
     const { run_id } = handle.run;
-    if (this.#handles.get(run_id) === handle) this.#handles.delete(run_id);
+    if (this.#handles.get(run_id) !== handle) return;
+    this.#handles.delete(run_id);
+    this.#quarantine.ended(run_id);
   }
 
   /** Whatever told the attempt to stop: code that does not listen costs neither its slot nor the end of the process. */
@@ -377,18 +394,4 @@ export class Worker {
     timer.unref?.();
     void handle.done.then(() => clearTimeout(timer));
   }
-}
-
-/** Until its claim, since it was due; both by the database's clock. */
-function secondsWaited({ attempt, started_at, run_at, not_before, updated_at }: RunRecord): number {
-  if (attempt === 1 && started_at !== null) return Math.max(0, Date.parse(started_at) - Date.parse(run_at)) / 1_000;
-  return not_before === null ? 0 : Math.max(0, Date.parse(updated_at) - Date.parse(not_before)) / 1_000;
-}
-
-/** Resolves with the promise, or after this time without it. */
-async function within(ms: number, promise: Promise<void>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([promise, late.promise]);
-  clearTimeout(timer);
 }

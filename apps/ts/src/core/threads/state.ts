@@ -1,3 +1,4 @@
+import { newId } from "@fractal-agents/infra/ids";
 import type { Logger } from "@fractal-agents/infra/logger";
 import { answerTooLarge, OneAtATime } from "#core/answers";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
@@ -29,6 +30,7 @@ import {
   toThreadState,
   type WireMemo,
 } from "./state-snapshot.ts";
+import { commandOf, refused } from "./state-update.ts";
 
 export interface StateServiceDeps extends Pick<PlaceDeps, "assistants" | "graphs"> {
   threads: Pick<Storage["threads"], "find" | "lastScope">;
@@ -36,8 +38,8 @@ export interface StateServiceDeps extends Pick<PlaceDeps, "assistants" | "graphs
   lanes: LaneRepository;
   commits: GroupCommit;
   logger: Logger;
-  /** This process's worker: the lane of a state write is its own, so that a sweep leaves it alone while it lives. */
-  workerId: string;
+  /** Of this process under its present lease: a state write whose worker is gone is taken over like a run. */
+  workerId(): string | undefined;
   /** Told after a state write, for those who watch the thread. */
   onStateUpdate?: ((threadId: string, event: EventRow) => void) | undefined;
 }
@@ -74,10 +76,14 @@ interface OpenOptions extends Pick<GraphAccess, "accessContext">, Pick<SaverOpti
   rows?: Storage["checkpoints"] | undefined;
 }
 
+type Written = { configurable?: Record<string, unknown> };
+type Apply = (graph: GraphLike, toolkit: GraphToolkit) => Promise<Written>;
+
 export class StateService {
   readonly #deps: StateServiceDeps;
   readonly #told = new HistoryCache();
   readonly #large = new OneAtATime();
+  readonly #writing = new Set<Promise<unknown>>();
   readonly #places: StatePlaces;
 
   constructor(deps: StateServiceDeps) {
@@ -277,12 +283,23 @@ export class StateService {
     return { graph: bindGraph(shared, { checkpointer: saver }), saver, logger, toolkit };
   }
 
+  /** Resolves when no state write of this process is under way: each lives by the lease of its worker. */
+  async settled(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.allSettled(this.#writing);
+  }
+
+  async #write(scope: AuthScope, access: Access, apply: Apply): Promise<Written> {
+    const writing = this.#writeHolding(scope, access, apply);
+    this.#writing.add(writing);
+    try {
+      return await writing;
+    } finally {
+      this.#writing.delete(writing);
+    }
+  }
+
   /** Takes the lane as a run would, writes, and leaves thread and lane as a run would. */
-  async #write(
-    scope: AuthScope,
-    access: Access,
-    apply: (graph: GraphLike, toolkit: GraphToolkit) => Promise<{ configurable?: Record<string, unknown> }>,
-  ): Promise<{ configurable?: Record<string, unknown> }> {
+  async #writeHolding(scope: AuthScope, access: Access, apply: Apply): Promise<Written> {
     const { threadId, place } = access;
     // A graph that cannot be built must not cost the lane a turn.
     await this.#deps.graphs.build(place.graphId, { accessContext: "threads.update", config: {} });
@@ -320,7 +337,10 @@ export class StateService {
   }
 
   async #acquire(scope: AuthScope, threadId: string): Promise<Fence> {
-    const fence = await this.#deps.lanes.acquire(scope, threadId, this.#deps.workerId);
+    const fence = await this.#deps.lanes.acquire(scope, threadId, {
+      writer_id: newId(),
+      worker_id: this.#deps.workerId(),
+    });
     if (fence === "busy") throw busy();
     if (fence === "no_thread") throw noThread(threadId);
     return fence;
@@ -357,26 +377,4 @@ function noThread(threadId: string): RuntimeError {
 
 function busy(): RuntimeError {
   return new RuntimeError("conflict", "Thread is busy with a running job. Cannot update state.");
-}
-
-/** What langgraph or a reducer says of the values is for the person who sent them. */
-function refused(error: unknown): unknown {
-  if (error instanceof RuntimeError || error instanceof LeaseLostError) return error;
-  const { message } = error as Error;
-  return new RuntimeError("invalid", `The update was refused: ${message}`, { cause: error });
-}
-
-/** Commands must be of the graph's own copy of langgraph. */
-function commandOf(command: JsonObject, toolkit: GraphToolkit): unknown {
-  const targets = command.goto == null ? undefined : [command.goto].flat();
-  const goto = targets?.map((target) => {
-    if (typeof target === "string") return target;
-    const { node, input } = target as { node: string; input?: unknown };
-    return new toolkit.Send(node, input);
-  });
-  return new toolkit.Command({
-    ...(command.update != null && { update: command.update }),
-    ...(command.resume !== undefined && { resume: command.resume }),
-    ...(goto !== undefined && { goto }),
-  });
 }

@@ -43,6 +43,9 @@ export interface RunRow {
   max_attempts: number;
   epoch: number;
   first_epoch: number;
+  strikes: number;
+  restarts: number;
+  quarantine: string | null;
   cancel_action: RunRecord["cancel_action"];
   created_at: number;
   updated_at: number;
@@ -57,7 +60,7 @@ export interface RunRow {
 export const SELECT_RUN =
   "select r.seq, r.run_id, r.thread, t.thread_id, r.tenant, r.owner, r.assistant_id, r.graph_id, r.revision, r.status, " +
   "r.multitask_strategy, r.durability, r.on_completion, r.stateless, r.logged, r.run_at, r.not_before, r.attempt, " +
-  "r.max_attempts, r.epoch, r.first_epoch, r.cancel_action, r.created_at, r.updated_at, " +
+  "r.max_attempts, r.epoch, r.first_epoch, r.strikes, r.restarts, r.quarantine, r.cancel_action, r.created_at, r.updated_at, " +
   "r.started_at, r.ended_at, r.metadata, r.error, k.kwargs " +
   "from runs r join threads t on t.id = r.thread join run_kwargs k on k.seq = r.seq ";
 
@@ -86,6 +89,9 @@ export function toRun(row: Omit<RunRow, "thread">): RunRecord {
     max_attempts: row.max_attempts,
     epoch: row.epoch,
     first_epoch: row.first_epoch,
+    strikes: row.strikes,
+    restarts: row.restarts,
+    quarantine: row.quarantine,
     cancel_action: row.cancel_action,
     durability: row.durability,
     stateless: row.stateless === 1,

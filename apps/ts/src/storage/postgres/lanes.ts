@@ -17,17 +17,17 @@ export function postgresLanes(database: Database): LaneRepository {
   }
 
   return {
-    acquire: async (scope, threadId, writerId) => {
+    acquire: async (scope, threadId, { writer_id, worker_id }) => {
       if (uuid(threadId) === null || !(await admitted(scope, threadId))) return "no_thread";
-      // Once: a lane that was taken by a call whose answer was lost frees itself after a minute.
+      // Once: a lane that was taken by a call whose answer was lost is freed with the lease of its worker.
       const row = await database.row<{ answer: string }>(
-        "select fractal.acquire_v1($1, $2, $3, $4) as answer",
-        [threadId, writerId, scope.tenant, scope.owner],
+        "select fractal.acquire_v2($1, $2, $3, $4, $5) as answer",
+        [threadId, writer_id, worker_id ?? null, scope.tenant, scope.owner],
         { once: true },
       );
       const answer = row?.answer ?? "no_thread";
       if (answer === "no_thread" || answer === "busy") return answer;
-      return { threadId, runId: writerId, epoch: Number(answer) };
+      return { threadId, runId: writer_id, epoch: Number(answer) };
     },
 
     complete: async (fence, change) => {

@@ -1,6 +1,8 @@
 import { RuntimeError } from "#core/errors";
+import type { RunCounts } from "#core/gauges";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
+import { POLICY } from "#core/runs/policy";
 import type { RunRepository, SweptRun } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
 import { type Database, uuid } from "./database.ts";
@@ -9,9 +11,8 @@ import { type RunRow, runColumns, toRun } from "./run-rows.ts";
 import { createRun, creations } from "./runs-create.ts";
 import { finishes } from "./runs-finish.ts";
 
-/** A state write is a few statements around user code: one that holds a lane this long has lost its process. */
-const WRITER_TTL_MS = 60_000;
 const SWEEP_BATCH = 100;
+const RULES = JSON.stringify(POLICY);
 
 const RUN = runColumns("r");
 const COMPOSITE = runColumns("(r)");
@@ -74,27 +75,43 @@ export function postgresRuns(database: Database): RunRepository {
       return (await database.rows<RunRow>(text, [workerId])).map(toRun);
     },
 
-    nextDueIn: async () => {
-      const row = await database.row<{ wait: number | null }>(
-        "select min(head_at) - fractal.now_ms() as wait from fractal.lanes where not ready and head_seq is not null",
+    claimSuspects: async ({ worker_id, slots, graphs }) => {
+      if (slots <= 0) return [];
+      const text = `select ${RUN} from fractal.claim_suspects_v1($1, $2, $3) r`;
+      return (await database.rows<RunRow>(text, [worker_id, slots, graphs], { once: true })).map(toRun);
+    },
+
+    clearSuspects: async (workerId) =>
+      (await database.row<{ cleared: number }>("select fractal.clear_suspects_v1($1) as cleared", [workerId]))
+        ?.cleared ?? 0,
+
+    outlook: async (graphs) => {
+      const row = await database.row<{ due: number | null; waited: number | null }>(
+        "select min(head_at) - fractal.now_ms() as due, (select fractal.now_ms() - min(suspect_at) from fractal.lanes " +
+          "where suspect_seq = head_seq and not ready and head_graph = any ($1)) as waited " +
+          "from fractal.lanes where not ready and head_seq is not null",
+        [graphs],
       );
-      return row?.wait == null ? undefined : Math.max(0, row.wait);
+      return {
+        due_in_ms: row?.due == null ? undefined : Math.max(0, row.due),
+        suspects_wait_ms: row?.waited ?? undefined,
+      };
     },
 
     finish: (fence, outcome) => endings.submit({ fence, outcome }),
 
     release: (fence) => decided(fence, "release_v1($1, $2, $3)", of(fence)),
 
-    retry: (fence, failure) => {
+    retry: (fence, failure, cause) => {
       const why = withoutNulText(`${failure.error}: ${failure.message}`);
-      return decided(fence, "retry_v1($1, $2, $3, $4)", [...of(fence), why]);
+      return decided(fence, "retry_v2($1, $2, $3, $4, $5, $6)", [...of(fence), cause === "fault", why, RULES]);
     },
 
     sweep: (limits = {}) =>
-      swept("sweep_v1($1, $2, $3)", [limits.cancelGraceMs ?? null, limits.batch ?? SWEEP_BATCH, WRITER_TTL_MS]),
+      swept("sweep_v2($1, $2, $3)", [limits.cancelGraceMs ?? null, limits.batch ?? SWEEP_BATCH, RULES]),
 
     audit: async () =>
-      (await database.row<{ repaired: number }>("select fractal.audit_v1() as repaired"))?.repaired ?? 0,
+      (await database.row<{ repaired: number }>("select fractal.audit_v2() as repaired"))?.repaired ?? 0,
 
     cancel: async (scope, target, action) => {
       if (scope.filters !== undefined && (await seen(scope, target.run_id)) === undefined) return undefined;
@@ -164,14 +181,15 @@ export function postgresRuns(database: Database): RunRepository {
     },
 
     counts: async () => {
-      const row = await database.row<{ pending: number; running: number; ready: number; oldest_ms: number }>(
+      const row = await database.row<RunCounts>(
         "select (select count(*) from fractal.runs where status = 'pending') as pending, " +
+          "(select count(*) from fractal.runs where quarantine is not null and status in ('pending', 'running')) as quarantined, " +
           "(select count(*) from fractal.runs where status = 'running') as running, count(*) as ready, " +
           "coalesce(greatest(fractal.now_ms() - min(h.head_at), 0), 0) as oldest_ms from (" +
           "select head_at from fractal.lanes where ready union all select head_at from fractal.lanes " +
           "where not ready and head_seq is not null and head_at <= (select fractal.now_ms())) h",
       );
-      return row ?? { pending: 0, running: 0, ready: 0, oldest_ms: 0 };
+      return row ?? { pending: 0, running: 0, ready: 0, oldest_ms: 0, quarantined: 0 };
     },
   };
 }

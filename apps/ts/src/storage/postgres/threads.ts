@@ -20,7 +20,7 @@ const SORT: Record<string, string> = {
 
 /** Of a thread with its values. */
 const BYTES =
-  "octet_length(t.metadata::text) + coalesce((select octet_length(s.\"values\"::text) from fractal.thread_states s " +
+  'octet_length(t.metadata::text) + coalesce((select octet_length(s."values"::text) from fractal.thread_states s ' +
   "where s.thread_id = t.thread_id and s.scope = t.scope), 0)";
 
 const FIND = `select ${THREAD_COLUMNS} from fractal.threads t where ${SEEN}`;

@@ -41,9 +41,14 @@ export function freeLane(connection: Connection, thread: number, bump: 0 | 1 = 0
   return promote(connection, thread);
 }
 
-/** Takes the lanes of state writes that began at `since` or before: they have lost their process. */
-export function freeWriters(connection: Connection, since: number): void {
-  const held = connection.sql("select thread from lanes where writer_since <= ?").all<{ thread: number }>(since);
+/** Takes the lanes of state writes whose worker is not among these; where it is not known, of those that began by `since`. */
+export function freeWriters(connection: Connection, live: readonly string[], since: number): void {
+  const held = connection
+    .sql(
+      "select thread from lanes where writer_since is not null and " +
+        "case when worker is null then writer_since <= ? else worker not in (select value from json_each(?)) end",
+    )
+    .all<{ thread: number }>(since, JSON.stringify(live));
   for (const { thread } of held) {
     // A delayed run may have become due meanwhile.
     if (freeLane(connection, thread, 1)) setThreadStatus(connection, thread, "busy");
@@ -77,7 +82,13 @@ interface Head {
   priority: number;
   /** Place among the heads of other threads: creation time, later for a tenant that is ahead of its share. */
   vt: number;
+  /** The half of a dead process's runs that it belongs to, and until when it is kept apart; null: no suspect. */
+  quarantine: string | null;
+  quarantine_until: number | null;
 }
+
+/** What a run that was never tried has. */
+export const NEW_HEAD = { not_before: null, attempt: 0, quarantine: null, quarantine_until: null };
 
 /**
  * Makes the earliest pending run the head of an idle lane. A run that was tried before stands first by itself: while it
@@ -87,7 +98,7 @@ interface Head {
 export function promote(connection: Connection, thread: number): boolean {
   const next = connection
     .sql(
-      "select seq, run_at, not_before, attempt, graph_id, priority, vt from runs where thread = ? and status = 'pending' " +
+      "select seq, run_at, not_before, attempt, graph_id, priority, vt, quarantine, quarantine_until from runs where thread = ? and status = 'pending' " +
         "order by run_at, seq limit 1",
     )
     .get<Head>(thread);
@@ -104,15 +115,22 @@ export function promote(connection: Connection, thread: number): boolean {
   return next.run_at <= connection.now();
 }
 
+/** A suspect is not ready: it is claimed apart, or like others when it has waited for too long. */
 export function setHead(connection: Connection, thread: number, head: Head): void {
-  const at = Math.max(head.run_at, head.not_before ?? 0);
-  const ready = at <= connection.now() ? 1 : 0;
+  const now = connection.now();
+  const due = Math.max(head.run_at, head.not_before ?? 0);
+  const at = Math.max(due, head.quarantine_until ?? 0);
+  const ready = at <= now ? 1 : 0;
   connection
     .sql(
       "update lanes set head_seq = ?, head_at = ?, head_retry = ?, head_pri = ?, head_vt = ?, head_graph = ?, ready = ? " +
         "where thread = ?",
     )
     .run(head.seq, at, head.attempt > 0 ? 1 : 0, head.priority, head.vt, head.graph_id, ready, thread);
+  if (head.quarantine === null) return;
+  connection
+    .sql("update lanes set suspect_seq = ?, suspect_group = ?, suspect_at = ? where thread = ?")
+    .run(head.seq, head.quarantine, Math.max(due, now), thread);
 }
 
 /** Whether `ripen` would change anything; a look at one index entry. */

@@ -25,7 +25,7 @@ export function sqliteLanes(connection: Connection): LaneRepository {
   }
 
   return {
-    acquire: async (scope, threadId, writerId) =>
+    acquire: async (scope, threadId, { writer_id, worker_id }) =>
       connection.write(() => {
         const thread = connection
           .sql("select id, metadata from threads where thread_id = ? and tenant = ? and owner = ? and hidden = 0")
@@ -40,11 +40,11 @@ export function sqliteLanes(connection: Connection): LaneRepository {
         if (taken !== undefined) return "busy" as const;
         const lane = connection
           .sql(
-            "insert into lanes (thread, epoch, active, writer_since) values (?1, 1, ?2, ?3) " +
-              "on conflict (thread) do update set epoch = epoch + 1, active = ?2, writer_since = ?3 returning epoch",
+            "insert into lanes (thread, epoch, active, writer_since, worker) values (?1, 1, ?2, ?3, ?4) " +
+              "on conflict (thread) do update set epoch = epoch + 1, active = ?2, writer_since = ?3, worker = ?4 returning epoch",
           )
-          .get<{ epoch: number }>(thread.id, writerId, connection.now()) as { epoch: number };
-        return { threadId, runId: writerId, epoch: lane.epoch };
+          .get<{ epoch: number }>(thread.id, writer_id, connection.now(), worker_id ?? null) as { epoch: number };
+        return { threadId, runId: writer_id, epoch: lane.epoch };
       }),
 
     complete: async (fence, change) =>

@@ -2,9 +2,10 @@ import { StorageError } from "#core/storage";
 import type { SqliteDatabase } from "#platform/sqlite";
 import { INITIAL } from "./migrations/001-initial.ts";
 import { CHECKPOINT_ORDER } from "./migrations/002-checkpoint-order.ts";
+import { QUARANTINE } from "./migrations/003-quarantine.ts";
 
 /** In order; the position (from 1) is the version that the file records in `user_version`. Never change a shipped one. */
-const MIGRATIONS: readonly string[] = [INITIAL, CHECKPOINT_ORDER];
+const MIGRATIONS: readonly string[] = [INITIAL, CHECKPOINT_ORDER, QUARANTINE];
 
 export function versionOf(db: SqliteDatabase): number {
   return db.prepare("pragma user_version").get<{ user_version: number }>()?.user_version ?? 0;

@@ -60,7 +60,7 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
     const clock = options.clock ?? steadyClock(await patiently(lockedMs, () => newestTime(opened)));
     const connection = new Connection(opened, { clock, lockedMs });
     // The lock proves that no other process lives: state writes that held a lane when it ended are over.
-    await patiently(lockedMs, () => connection.writeNow(() => freeWriters(connection, connection.now())));
+    await patiently(lockedMs, () => connection.writeNow(() => freeWriters(connection, [], connection.now())));
     const { logger = SILENT, onLost = () => undefined } = options;
     const watch = new FileWatch({ path, connection, lock, logger, onLost });
     return storageOver(connection, { path, lock, watch });

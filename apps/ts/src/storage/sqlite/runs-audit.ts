@@ -1,7 +1,7 @@
 import { type RunRow, SELECT_RUN } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
 import { freeLane, promote, settle } from "./lane-state.ts";
-import { exhausted, takeBackLane } from "./runs-recover.ts";
+import { takeBackLane } from "./runs-recover.ts";
 
 /** Lanes looked at per call: some milliseconds, and the next call goes on from there. */
 const LANES_AT_ONCE = 50_000;
@@ -81,7 +81,7 @@ function takeBackStrays(connection: Connection): number {
     // A state write has the lane: the run waits for it, and becomes the head when it is over.
     if (activeOn(connection, thread)) {
       connection.sql("update runs set status = 'pending' where seq = ?").run(run.seq);
-    } else takeBackLane(connection, run, exhausted(run, undefined));
+    } else takeBackLane(connection, run);
   }
   return strays.length;
 }

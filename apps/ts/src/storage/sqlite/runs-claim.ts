@@ -30,7 +30,7 @@ export function claimRun(connection: Connection, request: ClaimRequest, runId: s
 }
 
 /** The head becomes the holder of its lane: epoch + 1, attempt + 1, status running. */
-function take(connection: Connection, worker: string, head: { thread: number; head_seq: number }): RunRecord {
+export function take(connection: Connection, worker: string, head: { thread: number; head_seq: number }): RunRecord {
   const row = connection.sql(`${SELECT_RUN}where r.seq = ?`).get<RunRow>(head.head_seq) as RunRow;
   const now = connection.now();
   const lane = connection
@@ -59,7 +59,7 @@ function take(connection: Connection, worker: string, head: { thread: number; he
   });
 }
 
-/** `RunRepository.nextDueIn`: heads whose time has not come; those that are ready wait for a worker, not for time. */
+/** For `RunRepository.outlook`: heads whose time has not come; those that are ready wait for a worker, not for time. */
 export function nextDueIn(connection: Connection): number | undefined {
   const next = connection
     .sql("select min(head_at) as at from lanes where ready = 0 and head_seq is not null")

@@ -4,7 +4,7 @@ import type { CreateOutcome, NewRun } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
 import { iso, parseKept, type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { endRun, type LaneRow, promote, setHead, settle } from "./lane-state.ts";
+import { endRun, type LaneRow, NEW_HEAD, promote, setHead, settle } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
 import { ttlOf } from "./thread-rows.ts";
 
@@ -214,7 +214,7 @@ function insertRun(
   if (inserted === undefined) throw new RuntimeError("conflict", `Run ${run.run_id} already exists`);
   const { seq } = inserted;
   connection.sql("insert into run_kwargs (seq, kwargs) values (?, ?)").run(seq, JSON.stringify(run.kwargs));
-  const head = { seq, run_at: runAt, not_before: null, attempt: 0, graph_id: run.graph_id, priority, vt };
+  const head = { ...NEW_HEAD, seq, run_at: runAt, graph_id: run.graph_id, priority, vt };
   queue(connection, { thread, lane }, head);
   return recordOf(scope, run, { seq, now, runAt });
 }
@@ -265,6 +265,9 @@ function recordOf(scope: AuthScope, run: NewRun, at: { seq: number; now: number;
     max_attempts: run.max_attempts,
     epoch: 0,
     first_epoch: 0,
+    strikes: 0,
+    restarts: 0,
+    quarantine: null,
     cancel_action: null,
     durability: run.durability,
     stateless: run.stateless,

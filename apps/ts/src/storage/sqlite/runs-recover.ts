@@ -1,38 +1,34 @@
 import type { Fence } from "#core/runs/fence";
-import type { RunFailure, SweepLimits, SweptRun } from "#core/runs/repository";
+import { backoffMs, givenUp, POLICY, restartsAllowed } from "#core/runs/policy";
+import type { RetryCause, RunFailure, SweptRun } from "#core/runs/repository";
 import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { freeLane, freeWriters, setThreadStatus } from "./lane-state.ts";
+import { freeLane, setThreadStatus } from "./lane-state.ts";
 import { heldRun } from "./runs-claim.ts";
 import { closeRun, rollbackRun } from "./runs-finish.ts";
 
-/** A state write is a few statements around user code: one that holds a lane this long has lost its process. */
-const WRITER_TTL_MS = 60_000;
-const MAX_BACKOFF_S = 60;
-
-/** Seconds until the next attempt: 0 after the first, then 1, 3, 7 ... 60. */
-function backoffSeconds(attempt: number): number {
-  return Math.min(MAX_BACKOFF_S, 2 ** Math.max(0, attempt - 1) - 1);
-}
-
-/** `RunRepository.sweep`, inside a transaction. `live`: workers that are there. */
-export function sweepRuns(connection: Connection, live: readonly string[], limits: SweepLimits): SweptRun[] {
-  const now = connection.now();
-  freeWriters(connection, now - WRITER_TTL_MS);
-  const deafSince = limits.cancelGraceMs === undefined ? null : now - limits.cancelGraceMs;
-  const lost = connection
-    .sql(
-      `${SELECT_RUN}join lanes l on l.thread = r.thread and l.active_seq = r.seq where r.status = 'running' ` +
-        "and (l.worker not in (select value from json_each(?)) or r.cancel_at <= ?) order by r.seq limit ?",
-    )
-    .all<RunRow>(JSON.stringify(live), deafSince, limits.batch ?? -1);
-  return lost.map((row) => takeBackLane(connection, row, exhausted(row, undefined)));
-}
-
 /** `RunRepository.retry`, inside a transaction. */
-export function retryRun(connection: Connection, fence: Fence, failure: RunFailure): SweptRun | undefined {
+export function retryRun(
+  connection: Connection,
+  fence: Fence,
+  how: { failure: RunFailure; cause: RetryCause },
+): SweptRun | undefined {
   const row = heldRun(connection, fence);
-  return row && takeBackLane(connection, row, exhausted(row, failure));
+  if (row === undefined) return undefined;
+  if (row.cancel_action !== null) return endByCancel(connection, row, row.cancel_action);
+  const why = `${how.failure.error}: ${how.failure.message}`;
+  if (how.cause === "fault") {
+    const strikes = row.strikes + 1;
+    if (strikes >= row.max_attempts) return giveUp(connection, row, givenUp("fault", strikes, why));
+    quarantine(connection, row, { group: `${row.run_id}/1`, strikes, restarts: row.restarts });
+    return requeueAfter(connection, row, backoffMs(strikes));
+  }
+  const failures = (progressed(connection, row) ? 0 : row.restarts) + 1;
+  if (failures > restartsAllowed(row.max_attempts)) {
+    return giveUp(connection, row, givenUp("failed", failures, why));
+  }
+  connection.sql("update runs set restarts = ? where seq = ?").run(failures, row.seq);
+  return requeueAfter(connection, row, backoffMs(failures));
 }
 
 /** `RunRepository.evict`, inside a transaction. */
@@ -50,20 +46,24 @@ export function releaseRun(connection: Connection, fence: Fence): SweptRun | und
   return { run: reread(connection, row), result: "requeued" };
 }
 
-/** The lane is taken from its holder: the run ends as it was asked to, or waits for its next attempt, or gives up. */
-export function takeBackLane(connection: Connection, row: RunRow, giveUp: RunFailure): SweptRun {
+/** The lane is taken from its holder: the run ends as it was asked to, or waits for its next attempt. */
+export function takeBackLane(connection: Connection, row: RunRow): SweptRun {
   if (row.cancel_action !== null) return endByCancel(connection, row, row.cancel_action);
-  if (row.attempt >= row.max_attempts) {
-    closeRun(connection, row, { ending: { status: "error", error: giveUp }, scope: undefined, bump: 1 });
-    return { run: reread(connection, row), result: "exhausted" };
-  }
-  const wait = backoffSeconds(row.attempt) * 1000;
-  const notBefore = wait === 0 ? null : connection.now() + wait;
+  return requeueAfter(connection, row, 0);
+}
+
+export function requeueAfter(connection: Connection, row: RunRow, waitMs: number): SweptRun {
+  const notBefore = waitMs === 0 ? null : connection.now() + waitMs;
   requeue(connection, row, { attempt: row.attempt, notBefore, bump: 1 });
   return { run: reread(connection, row), result: "requeued" };
 }
 
-function endByCancel(connection: Connection, row: RunRow, action: "interrupt" | "rollback"): SweptRun {
+export function giveUp(connection: Connection, row: RunRow, error: RunFailure): SweptRun {
+  closeRun(connection, row, { ending: { status: "error", error }, scope: undefined, bump: 1 });
+  return { run: reread(connection, row), result: "exhausted" };
+}
+
+export function endByCancel(connection: Connection, row: RunRow, action: "interrupt" | "rollback"): SweptRun {
   if (action === "rollback") {
     rollbackRun(connection, row, 1);
     return { run: toRun(row), result: "removed" };
@@ -85,12 +85,25 @@ function requeue(
   setThreadStatus(connection, row.thread, "busy");
 }
 
-export function exhausted(row: RunRow, failure: RunFailure | undefined): RunFailure {
-  const last = failure === undefined ? "its worker was lost" : `${failure.error}: ${failure.message}`;
-  const message = `The run was given up after ${row.attempt} of ${row.max_attempts} attempts; the last one failed: ${last}`;
-  return { error: "RunAttemptsExhausted", message };
+export function reread(connection: Connection, row: RunRow) {
+  return toRun(connection.sql(`${SELECT_RUN}where r.seq = ?`).get<RunRow>(row.seq) as RunRow);
 }
 
-function reread(connection: Connection, row: RunRow) {
-  return toRun(connection.sql(`${SELECT_RUN}where r.seq = ?`).get<RunRow>(row.seq) as RunRow);
+/** Marks a run that is about to be requeued. */
+export function quarantine(
+  connection: Connection,
+  row: RunRow,
+  mark: { group: string; strikes: number; restarts: number },
+): void {
+  connection
+    .sql("update runs set quarantine = ?, quarantine_until = ?, strikes = ?, restarts = ? where seq = ?")
+    .run(mark.group, connection.now() + POLICY.quarantineMs, mark.strikes, mark.restarts, row.seq);
+}
+
+/** Whether the present attempt has stored a checkpoint. */
+export function progressed(connection: Connection, row: RunRow): boolean {
+  const made = connection
+    .sql("select 1 from checkpoints where thread = ? and run_id = ? and epoch = ? limit 1")
+    .get(row.thread, row.run_id, row.epoch);
+  return made !== undefined;
 }

@@ -10,7 +10,9 @@ import { createAudit } from "./runs-audit.ts";
 import { claimRun, claimRuns, nextDueIn } from "./runs-claim.ts";
 import { createRun, signalCancel } from "./runs-create.ts";
 import { finishRun, leaveStateless, STATELESS_GRACE_MS } from "./runs-finish.ts";
-import { evictRun, releaseRun, retryRun, sweepRuns } from "./runs-recover.ts";
+import { evictRun, releaseRun, retryRun } from "./runs-recover.ts";
+import { claimSuspects, clearSuspects, suspectsWait } from "./runs-suspects.ts";
+import { sweepRuns } from "./runs-sweep.ts";
 import type { LiveWorkers } from "./workers.ts";
 
 type Row = RunRow & { thread_metadata: string };
@@ -38,6 +40,11 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
       request.slots > 0 && workers.mayClaim(request.worker_id)
         ? connection.write(() => claimRuns(connection, request))
         : [],
+    claimSuspects: async (request) =>
+      request.slots > 0 && workers.mayClaim(request.worker_id)
+        ? connection.write(() => claimSuspects(connection, request))
+        : [],
+    clearSuspects: async (workerId) => connection.write(() => clearSuspects(connection, workerId)),
     claimRun: async (request, runId) =>
       workers.mayClaim(request.worker_id) ? connection.write(() => claimRun(connection, request, runId)) : undefined,
     held: async (workerId) =>
@@ -47,10 +54,14 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
           .all<RunRow>(workerId)
           .map(toRun),
       ),
-    nextDueIn: async () => connection.read(() => nextDueIn(connection)),
+    outlook: async (graphs) =>
+      connection.read(() => ({
+        due_in_ms: nextDueIn(connection),
+        suspects_wait_ms: suspectsWait(connection, graphs),
+      })),
     finish: async (fence, outcome) => connection.write(() => finishRun(connection, fence, outcome)),
     release: async (fence) => connection.write(() => releaseRun(connection, fence)),
-    retry: async (fence, failure) => connection.write(() => retryRun(connection, fence, failure)),
+    retry: async (fence, failure, cause) => connection.write(() => retryRun(connection, fence, { failure, cause })),
     sweep: async (limits = {}) => connection.write(() => sweepRuns(connection, workers.ids(), limits)),
     audit: async () => connection.write(audit),
     evict: async (fence) => connection.write(() => evictRun(connection, fence)),
@@ -121,7 +132,7 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
         const count = (status: "pending" | "running") =>
           connection.sql(`select count(*) as total from runs where status = '${status}'`).get<{ total: number }>()
             ?.total ?? 0;
-        return { pending: count("pending"), running: count("running"), ...ready() };
+        return { pending: count("pending"), running: count("running"), quarantined: quarantined(), ...ready() };
       }),
   };
 
@@ -129,6 +140,13 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
     if (outcome.kind !== "created" || !workers.mayClaim(request.worker_id)) return outcome;
     const run = claimRun(connection, request, outcome.run.run_id);
     return run === undefined ? outcome : { ...outcome, run, claimed: true };
+  }
+
+  function quarantined(): number {
+    const found = connection
+      .sql("select count(*) as total from runs where quarantine is not null and status in ('pending', 'running')")
+      .get<{ total: number }>();
+    return found?.total ?? 0;
   }
 
   /** Heads whose time has come, noticed (`ready`) or not: a lane that is held has no head. */

@@ -95,7 +95,8 @@ export async function openValkey(url: string, { logger }: { logger: Logger }): P
 /** Watches the claims and ends of runs. */
 function tapRuns(runs: RunRepository, writer: LiveWriter): RunRepository {
   const swept = <T extends SweptRun | undefined>(result: T): T => {
-    if (result !== undefined && result.result !== "requeued") writer.forget(result.run.run_id);
+    const goesOn = result?.result === "requeued" || result?.result === "exonerated";
+    if (result !== undefined && !goesOn) writer.forget(result.run.run_id);
     return result;
   };
   return replacing<RunRepository>(runs, {
@@ -106,6 +107,11 @@ function tapRuns(runs: RunRepository, writer: LiveWriter): RunRepository {
     },
     claim: async (request) => {
       const claimed = await runs.claim(request);
+      for (const run of claimed) writer.claimed(run);
+      return claimed;
+    },
+    claimSuspects: async (request) => {
+      const claimed = await runs.claimSuspects(request);
       for (const run of claimed) writer.claimed(run);
       return claimed;
     },
@@ -120,7 +126,7 @@ function tapRuns(runs: RunRepository, writer: LiveWriter): RunRepository {
       if (result.kind === "removed") writer.forget(fence.runId);
       return result;
     },
-    retry: async (fence, failure) => swept(await runs.retry(fence, failure)),
+    retry: async (fence, failure, cause) => swept(await runs.retry(fence, failure, cause)),
     evict: async (fence) => swept(await runs.evict(fence)),
     sweep: async (limits) => (await runs.sweep(limits)).map(swept),
   });

@@ -12,7 +12,7 @@ const STATEMENTS = [
   "fractal.claim_v1",
   "fractal.commit_v1",
   "fractal.finish_v1",
-  "fractal.sweep_v1",
+  "fractal.sweep_v2",
 ];
 
 async function lostAnswer(): Promise<string> {
