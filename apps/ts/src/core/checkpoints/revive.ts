@@ -56,7 +56,7 @@ async function loadAll(holder: object, classes: MessageClasses, load: LoadForeig
   for (const { envelope, replace } of findForeign(holder, classes)) {
     try {
       const loaded = await load(envelope);
-      unescape(loaded, new Set());
+      restoreInside(loaded, new Set());
       replace(loaded);
     } catch {
       // Whatever it is, it is no object of a class that can be had: shown as it is stored.
@@ -66,11 +66,11 @@ async function loadAll(holder: object, classes: MessageClasses, load: LoadForeig
 }
 
 /** langchain's load() has left our escaped objects in the arguments of an instance as they are. */
-function unescape(value: unknown, seen: Set<object>): void {
+function restoreInside(value: unknown, seen: Set<object>): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
   seen.add(value);
   for (const [key, child] of Object.entries(value)) {
-    unescape(child, seen);
+    restoreInside(child, seen);
     const plain = typeof child === "object" && child !== null ? plainOf(child as Dict) : undefined;
     if (plain !== undefined) setOwn(value, key, plain);
   }
