@@ -3,11 +3,13 @@
 //   npm run test:all          also lint, the long suites and the coverage floors
 //   npm run test:all -- --rest    what `npm test` left out; coverage is joined with what `npm test` left in coverage/
 //   npm test -- routes e2e    only the suites whose file names contain one of the words
+// Suites run side by side, FRACTAL_TEST_JOBS at a time (default 2), each in a process of its own.
 // The last line is always `N passed, N failed, N skipped`; the exit code is 0 only when nothing failed.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { checkCoverage } from "./testing/coverage.mjs";
 import { readReport } from "./testing/report.mjs";
 import { findSuites } from "./testing/suites.mjs";
@@ -84,49 +86,57 @@ async function startPostgres() {
   return { url, reason: text.replace(/^none /, "").trim() || `${script} ended with ${server.exitCode}` };
 }
 
-function runSuite(suite) {
+/** Runs a suite in a process of its own; what it prints comes in one piece, when it has ended. */
+async function runSuite(suite) {
   const started = performance.now();
-  say(`\n== ${suite.name} (${suite.files.length} ${suite.files.length === 1 ? "file" : "files"})`);
-  const folder = join(coverageFolder, suite.name.replaceAll(/[^a-z0-9]+/gi, "-"));
-  const report = join(coverageFolder, "reports", `${suite.name.replaceAll(/[^a-z0-9]+/gi, "-")}.xml`);
+  const name = suite.name.replaceAll(/[^a-z0-9]+/gi, "-");
+  const report = join(coverageFolder, "reports", `${name}.xml`);
   mkdirSync(join(coverageFolder, "reports"), { recursive: true });
   rmSync(report, { force: true });
-  const coverage = withCoverage ? ["--coverage", "--coverage-reporter=lcov", `--coverage-dir=${folder}`] : [];
-  const run = spawnSync(
-    bun,
-    [
-      "--no-env-file",
-      "test",
-      "--timeout=30000",
-      "--only-failures",
-      "--reporter=junit",
-      `--reporter-outfile=${report}`,
-      ...coverage,
-      ...suite.files,
-    ],
-    {
-      cwd: root,
-      env: { ...environment, FRACTAL_TEST_STORAGE: suite.storage },
-      stdio: "inherit",
-      timeout: SUITE_LIMIT_MS,
-      killSignal: "SIGKILL",
-    },
-  );
+  const coverage = withCoverage
+    ? ["--coverage", "--coverage-reporter=lcov", `--coverage-dir=${join(coverageFolder, name)}`]
+    : [];
+  const args = ["--no-env-file", "test", "--timeout=30000", "--only-failures", "--reporter=junit"];
+  const run = spawn(bun, [...args, `--reporter-outfile=${report}`, ...coverage, ...suite.files], {
+    cwd: root,
+    env: { ...environment, FRACTAL_TEST_STORAGE: suite.storage },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: SUITE_LIMIT_MS,
+    killSignal: "SIGKILL",
+  });
+  let output = "";
+  for (const stream of [run.stdout, run.stderr]) {
+    stream.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+  }
+  const closed = once(run, "close");
+  const [code, signal] = await once(run, "exit");
+  // A server that a test left running may hold the output open.
+  await Promise.race([closed, delay(2_000, undefined, { ref: false })]);
   const result = readReport(report);
   total.passed += result.passed;
   total.failed += result.failures.length;
   total.skipped.push(...result.skipped);
   total.failures.push(...result.failures);
   // A crash, a time-out, or an error outside every test: nothing in the report says so, the exit code does.
-  if (run.status !== 0 && result.failures.length === 0) {
+  if (code !== 0 && result.failures.length === 0) {
     total.failed += 1;
-    total.failures.push(
-      `${suite.name}: bun test ended with ${run.error?.message ?? run.signal ?? `exit code ${run.status}`}`,
-    );
+    total.failures.push(`${suite.name}: bun test ended with ${signal ?? `exit code ${code}`}`);
   }
+  say(`\n== ${suite.name} (${suite.files.length} ${suite.files.length === 1 ? "file" : "files"})\n${output.trimEnd()}`);
   say(
     `   ${suite.name}: ${result.passed} passed, ${result.failures.length} failed, ${result.skipped.length} skipped, ${seconds(started)}`,
   );
+}
+
+/** Most suites wait for servers and databases for much of their time. */
+async function runAll(queue) {
+  const jobs = Math.max(1, Number(process.env.FRACTAL_TEST_JOBS ?? 2));
+  const next = async () => {
+    for (let suite = queue.shift(); suite !== undefined; suite = queue.shift()) await runSuite(suite);
+  };
+  await Promise.all(Array.from({ length: jobs }, next));
 }
 
 const suites = findSuites(root)
@@ -148,10 +158,9 @@ if (!narrowed && all) check("lint", () => node("scripts/lint.mjs"));
 const postgres = environment.FRACTAL_TEST_POSTGRES_URL === undefined ? await startPostgres() : {};
 if (postgres.url !== undefined) environment.FRACTAL_TEST_POSTGRES_URL = postgres.url;
 if (postgres.reason !== undefined && postgres.url === undefined) say(`\nWithout PostgreSQL: ${postgres.reason}`);
-for (const suite of suites) {
-  if (suite.storage === "postgres" && environment.FRACTAL_TEST_POSTGRES_URL === undefined) {
-    total.skipped.push(...suite.files.map((file) => `${file} on postgres`));
-  } else runSuite(suite);
-}
+const without = environment.FRACTAL_TEST_POSTGRES_URL === undefined;
+for (const suite of suites.filter(({ storage }) => without && storage === "postgres"))
+  total.skipped.push(...suite.files.map((file) => `${file} on postgres`));
+await runAll(suites.filter(({ storage }) => !without || storage !== "postgres"));
 if (all && withCoverage) check("coverage floors", () => checkCoverage({ root, folder: coverageFolder, say }));
 finish();
