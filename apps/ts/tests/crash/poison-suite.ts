@@ -81,8 +81,8 @@ export async function poisonEndsAlone(poisoning: Poisoning): Promise<{ deaths: n
       error: "RunAttemptsExhausted",
       message: "The run was given up: it ended its process 3 times",
     });
-    const each = names.flatMap((name) => [`${name} first`, `${name} last`]).sort();
-    expect(written().sort()).toEqual(each);
+    // What a step did outside just before a death, and had not stored yet, is done again; the state below counts each once.
+    expect(new Set(written())).toEqual(new Set(names.flatMap((name) => [`${name} first`, `${name} last`])));
     const values = await Promise.all(healthy.map(({ thread_id }) => ask(server, `/threads/${thread_id}/state`)));
     for (const { values: state } of values) expect(state.done).toEqual(["first", "wait", "last"]);
     return { deaths, seconds };
