@@ -111,7 +111,10 @@ export function storeRoutes(store: StoreRepository, rules: StoreTtl = NO_TTL): R
   });
   r.openapi(search, async (c) => {
     const { refresh_ttl: refresh = rules.refreshOnRead, query: _, ...wanted } = c.req.valid("json");
-    return c.json({ items: await store.search(c.var.scope, { ...wanted, refresh }) }, 200);
+    return c.json(
+      { items: await store.search(c.var.scope, { ...wanted, refresh, max_bytes: c.var.answerLimit }) },
+      200,
+    );
   });
   r.openapi(namespaces, async (c) => {
     return c.json({ namespaces: await store.namespaces(c.var.scope, c.req.valid("json")) }, 200);

@@ -19,3 +19,24 @@ it("refuses a page of threads that is larger than an answer may be, and always a
   const rest = await search({ offset: 1 });
   expect([rest.status, rest.body.length, rest.body[0].values.log[0].length]).toEqual([200, 3, 1_000_000]);
 });
+
+it("refuses a page of store items that is larger than an answer may be, and always answers one", async () => {
+  await using server = await RunServer.start({ FRACTAL_ANSWER_MAX_MB: "3" });
+  for (let n = 0; n < 4; n++) {
+    const value = { large: true, text: "x".repeat(n === 3 ? 4_000_000 : 900_000) };
+    const body = { namespace: ["large"], key: `${n}`, value };
+    expect((await server.call("PUT", "/store/items", { body })).status).toBe(204);
+  }
+  const search = (query: object) => server.post("/store/items/search", { namespace_prefix: ["large"], ...query });
+  for (const filter of [undefined, { large: true }]) {
+    const refused = await search({ filter });
+    expect([refused.status, refused.body.detail]).toEqual([
+      422,
+      "The answer would have about 7 MB, the most is 3 MB: ask for less with limit",
+    ]);
+    const one = await search({ filter, limit: 1 });
+    expect([one.status, one.body.items[0].value.text.length]).toEqual([200, 4_000_000]);
+    const rest = await search({ filter, offset: 1 });
+    expect([rest.status, rest.body.items.length]).toEqual([200, 3]);
+  }
+});

@@ -19,6 +19,8 @@ export interface StoreQuery {
   refresh?: boolean | undefined;
   limit: number;
   offset: number;
+  /** Of all values together; one alone may be larger. RuntimeError invalid when there are more. */
+  max_bytes?: number | undefined;
 }
 
 export interface StoreRepository {

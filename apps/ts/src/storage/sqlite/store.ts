@@ -1,3 +1,4 @@
+import { answerTooLarge } from "#core/answers";
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
@@ -141,8 +142,18 @@ function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery
     },
     query,
   );
+  mustFit(connection, page.items, query.max_bytes);
   const load = connection.sql(`select ${COLUMNS} from store_items where id = ?`);
   return page.items.map((id) => load.get<Row>(id) as Row);
+}
+
+/** Measured before any value is read: the lengths are in the heads of the values. */
+function mustFit(connection: Connection, ids: readonly number[], most: number | undefined): void {
+  if (most === undefined || ids.length < 2) return;
+  const found = connection
+    .sql("select sum(octet_length(value)) as total from store_items where id in (select value from json_each(?))")
+    .get<{ total: number }>(JSON.stringify(ids));
+  if (found !== undefined && found.total > most) throw answerTooLarge(found.total, most);
 }
 
 /** Items of the scope under a literal prefix of labels that have not expired. */
