@@ -90,7 +90,13 @@ describe("the shipped agent with a model behind HTTP", () => {
 
   beforeAll(async () => {
     mock = await startMockLlm({ response: "The model has spoken.", streamDelayMs: 2 });
-    const env = { MODEL_NAME: "openai:gpt-4o", OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${mock.url}/v1` };
+    const env = {
+      MODEL_NAME: "openai:gpt-4o",
+      OPENAI_API_KEY: "sk-test",
+      OPENAI_BASE_URL: `${mock.url}/v1`,
+      // Of a second model, which a caller names.
+      FRACTAL_EGRESS_ALLOW: "127.0.0.1",
+    };
     server = await SpawnedServer.start({ project: "shipped", env });
     client = new Client({ apiUrl: server.url });
   });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Client, escapeIdentifier, escapeLiteral } from "pg";
 import { ANONYMOUS } from "#core/identity/scope";
 import { openPostgresStorage, type PostgresStorage } from "#storage/postgres/open";
+import { until } from "../runs/server.ts";
 import { postgresAvailable, sharedPostgres } from "../servers/postgres.ts";
 
 setDefaultTimeout(60_000);
@@ -57,7 +58,13 @@ describe.skipIf(missing !== undefined)(`PostgreSQL that refuses writes (${missin
     }
     await storage.ping();
     await setReadOnly("off");
-    await storage.writable();
+    // The pool may hold a connection that has just been ended, and not know it yet.
+    await until(() =>
+      storage.writable().then(
+        () => true,
+        () => false,
+      ),
+    );
     await insert();
   });
 

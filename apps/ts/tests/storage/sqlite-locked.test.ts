@@ -13,8 +13,15 @@ import { RunServer } from "../runs/server.ts";
 /** Another program that has the file for itself for a while: a backup, `sqlite3` in a terminal. */
 async function locked(path: string): Promise<SqliteDatabase> {
   const db = await openSqlite(path);
-  db.exec("begin exclusive");
-  return db;
+  // The server may be at work on a transaction of its own, which ends in a later turn.
+  for (const end = performance.now() + 10_000; ; await turn()) {
+    try {
+      db.exec("begin exclusive");
+      return db;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+    }
+  }
 }
 
 function unlock(db: SqliteDatabase): void {
