@@ -5,8 +5,8 @@ import type { Unread } from "./unread.ts";
 export const HEARTBEAT_MS = 5000;
 /** A client that takes nothing for so long is cut off: it comes back by its last id, and meanwhile costs nothing. */
 export const BLOCKED_MS = 30_000;
-/** An answer is broken off so long after its last bytes: the engine would take along what it has not sent. */
-const LAST_BYTES_MS = 20;
+/** An answer is broken off so long after its last bytes: the engine drops what it has not sent, and a busy one needs a while. */
+const LAST_BYTES_MS = 200;
 
 const encoder = new TextEncoder();
 const HEARTBEAT = encoder.encode(": heartbeat\n\n");
