@@ -124,7 +124,7 @@ export function assistantRoutes(assistants: AssistantService): Router {
   r.openapi(create, async (c) => c.json(shown(await assistants.create(c.var.scope, c.req.valid("json"))), 200));
   r.openapi(search, async (c) => {
     const { select, ...query } = c.req.valid("json");
-    const page = await assistants.search(c.var.scope, query);
+    const page = await assistants.search(c.var.scope, { ...query, max_bytes: c.var.answerLimit });
     paginate(c, page, query.offset);
     return c.json(project(page.items.map(shown), select), 200);
   });
@@ -143,7 +143,8 @@ export function assistantRoutes(assistants: AssistantService): Router {
   });
   r.openapi(versions, async (c) => {
     const { assistant_id } = c.req.valid("param");
-    const all = await assistants.versions(c.var.scope, assistant_id, c.req.valid("json"));
+    const query = { ...c.req.valid("json"), max_bytes: c.var.answerLimit };
+    const all = await assistants.versions(c.var.scope, assistant_id, query);
     return c.json(all.map(shown), 200);
   });
   r.openapi(latest, async (c) => {

@@ -153,7 +153,8 @@ export function runRoutes(deps: RunRouteDeps): Router {
   r.openapi(wait, (c) => calls.wait(c, c.req.valid("json"), c.req.valid("param").thread_id.toLowerCase()) as never);
   r.openapi(list, async (c) => {
     const { limit = 10, offset = 0, status, select } = c.req.valid("query");
-    const page = await runs.list(c.var.scope, c.req.valid("param").thread_id, { limit, offset, status });
+    const query = { limit, offset, status, max_bytes: c.var.answerLimit };
+    const page = await runs.list(c.var.scope, c.req.valid("param").thread_id, query);
     paginate(c, page, offset);
     return c.json(project(page.items.map(toRun), select), 200);
   });

@@ -40,3 +40,36 @@ it("refuses a page of store items that is larger than an answer may be, and alwa
     expect([rest.status, rest.body.items.length]).toEqual([200, 3]);
   }
 });
+
+it("refuses pages of runs, assistants and versions that are larger than an answer may be, and always answers one", async () => {
+  await using server = await RunServer.start({ FRACTAL_ANSWER_MAX_MB: "3" });
+  const large = { text: "x".repeat(1_700_000) };
+  const { id, runs } = await server.thread();
+  const made: string[] = [];
+  for (let n = 0; n < 2; n++) {
+    const run = await server.post(runs, { assistant_id: "counter", input: { steps: 0 }, metadata: large });
+    expect(run.status).toBe(200);
+    await server.get(`/threads/${id}/runs/${run.body.run_id}/join`);
+    made.push(
+      (await server.post("/assistants", { graph_id: "counter", metadata: { ...large, mine: true } })).body.assistant_id,
+    );
+  }
+  const [assistant] = made;
+  const patched = await server.call("PATCH", `/assistants/${assistant}`, { body: { name: "renamed" } });
+  expect(patched.status).toBe(200);
+  const lists = [
+    (query: { limit: number }) => server.get(`${runs}?limit=${query.limit}`),
+    (query: { limit: number }) => server.post("/assistants/search", { ...query, metadata: { mine: true } }),
+    (query: { limit: number }) => server.post("/assistants/search", { ...query, graph_id: "counter" }),
+    (query: { limit: number }) => server.post(`/assistants/${assistant}/versions`, query),
+  ];
+  for (const list of lists) {
+    const refused = await list({ limit: 10 });
+    expect([refused.status, refused.body.detail]).toEqual([
+      422,
+      "The answer would have about 4 MB, the most is 3 MB: ask for less with limit",
+    ]);
+    const one = await list({ limit: 1 });
+    expect([one.status, one.body.length]).toEqual([200, 1]);
+  }
+});

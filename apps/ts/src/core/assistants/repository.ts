@@ -41,7 +41,7 @@ export interface AssistantRepository {
   versions(
     scope: AuthScope,
     assistantId: string,
-    query: { limit: number; offset: number; metadata?: JsonObject | undefined },
+    query: Pick<PageQuery, "limit" | "offset" | "max_bytes"> & { metadata?: JsonObject | undefined },
   ): Promise<Assistant[] | undefined>;
   /** Makes an older version current with all its versioned fields. */
   setLatest(scope: AuthScope, assistantId: string, version: number): Promise<Assistant | undefined>;

@@ -107,7 +107,11 @@ export class AssistantService {
     return this.#assistants.count(scope, filter);
   }
 
-  async versions(scope: AuthScope, assistantOrGraphId: string, query: AssistantVersionsQuery): Promise<Assistant[]> {
+  async versions(
+    scope: AuthScope,
+    assistantOrGraphId: string,
+    query: AssistantVersionsQuery & { max_bytes?: number | undefined },
+  ): Promise<Assistant[]> {
     const { assistant_id } = await this.resolve(scope, assistantOrGraphId);
     return found(await this.#assistants.versions(scope, assistant_id, query), assistantOrGraphId);
   }

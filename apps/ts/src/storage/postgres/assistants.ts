@@ -7,6 +7,7 @@ import {
 import type { AuthScope } from "#core/identity/scope";
 import { type AssistantRow, toAssistant } from "../common/assistant-rows.ts";
 import { likeText } from "../common/json-filters.ts";
+import { mustFit } from "./answer-size.ts";
 import { jsonb, NOW, pageOf, required, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
 
@@ -59,6 +60,14 @@ update fractal.assistants a set graph_id = v.graph_id, name = v.name, descriptio
     context = v.context, metadata = v.metadata, version = v.version, updated_at = greatest(${NOW}, a.updated_at + 1)
   from fractal.assistant_versions v
   where ${WRITABLE} and v.assistant_id = a.assistant_id and v.version = $5::bigint returning ${COLUMNS}`;
+
+/** What an answer has of a row, as SQL. */
+function bytesOf(alias: string): string {
+  const texts = ["config", "context", "metadata"].map(
+    (column) => `coalesce(octet_length(${alias}.${column}::text), 0)`,
+  );
+  return texts.join(" + ");
+}
 
 /** One row without a version where the assistant is there and the page is empty. */
 const VERSIONS = `
@@ -136,9 +145,12 @@ export function postgresAssistants(database: Database): AssistantRepository {
       const direction = query.sort_order === "asc" ? "asc" : "desc";
       const order = `${SORT[query.sort_by ?? "created_at"] ?? "a.created_at"} ${direction}, a.seq ${direction}`;
       const where = whereOf(scope, query);
-      const text =
-        `select ${COLUMNS} from fractal.assistants a where ${where.text} order by ${order} ` +
-        `limit ${where.add(query.limit + 1)} offset ${where.add(query.offset)}`;
+      const { limit, max_bytes: most } = query;
+      const page =
+        `from fractal.assistants a where ${where.text} order by ${order} ` +
+        `limit ${where.add(limit + 1)} offset ${where.add(query.offset)}`;
+      await mustFit(database, { text: `select ${bytesOf("a")} as bytes ${page}`, params: where.params, limit }, most);
+      const text = `select ${COLUMNS} ${page}`;
       return pageOf(await database.rows<AssistantRow>(text, where.params, { built: true }), query.limit, toAssistant);
     },
 
@@ -149,12 +161,10 @@ export function postgresAssistants(database: Database): AssistantRepository {
     },
 
     versions: async (scope, assistantId, query) => {
-      const rows = await database.rows<AssistantRow | { version: null }>(VERSIONS, [
-        ...paramsOf(scope, assistantId),
-        jsonb(query.metadata ?? {}),
-        query.limit,
-        query.offset,
-      ]);
+      const { limit, max_bytes: most } = query;
+      const params = [...paramsOf(scope, assistantId), jsonb(query.metadata ?? {}), limit, query.offset];
+      await mustFit(database, { text: `select ${bytesOf("v")} as bytes from (${VERSIONS}) v`, params, limit }, most);
+      const rows = await database.rows<AssistantRow | { version: null }>(VERSIONS, params);
       if (rows.length === 0) return undefined;
       return rows.filter((row): row is AssistantRow => row.version !== null).map(toAssistant);
     },

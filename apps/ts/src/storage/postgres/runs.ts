@@ -5,6 +5,7 @@ import type { Fence } from "#core/runs/fence";
 import { POLICY } from "#core/runs/policy";
 import type { RunRepository, SweptRun } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
+import { mustFit } from "./answer-size.ts";
 import { type Database, uuid } from "./database.ts";
 import { isConnectionFailure } from "./failures.ts";
 import { type RunRow, runColumns, toRun } from "./run-rows.ts";
@@ -19,6 +20,12 @@ const COMPOSITE = runColumns("(r)");
 const SEEN =
   `select ${RUN}, t.metadata as thread_metadata from fractal.runs r join fractal.threads t using (thread_id) ` +
   "where r.tenant = $1 and r.owner = $2 ";
+
+/** The same rows, measured. */
+const BYTES = SEEN.replace(
+  /^select .* from fractal\.runs/,
+  "select octet_length(r.metadata::text) + octet_length(r.kwargs::text) as bytes from fractal.runs",
+);
 
 type SeenRow = RunRow & { thread_metadata: string };
 type CancelRow = RunRow & { result: "ended" | "removed" | "signalled" };
@@ -146,10 +153,11 @@ export function postgresRuns(database: Database): RunRepository {
 
     list: async (scope, threadId, query) => {
       const order = query.sort_order === "asc" ? "asc" : "desc";
-      const rows = await database.rows<SeenRow>(
-        `${SEEN}and r.thread_id = $3 and ($4::text is null or r.status = $4) order by r.seq ${order} limit $5 offset $6`,
-        [scope.tenant, scope.owner, uuid(threadId), query.status ?? null, query.limit + 1, query.offset],
-      );
+      const { limit, max_bytes: most } = query;
+      const page = `and r.thread_id = $3 and ($4::text is null or r.status = $4) order by r.seq ${order} limit $5 offset $6`;
+      const params = [scope.tenant, scope.owner, uuid(threadId), query.status ?? null, limit + 1, query.offset];
+      await mustFit(database, { text: `${BYTES}${page}`, params, limit }, most);
+      const rows = await database.rows<SeenRow>(`${SEEN}${page}`, params);
       const visible = rows.filter((row) => allowed(scope, row.thread_metadata));
       return { items: visible.slice(0, query.limit).map(toRun), more: visible.length > query.limit };
     },

@@ -1,4 +1,3 @@
-import { answerTooLarge } from "#core/answers";
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
@@ -15,6 +14,7 @@ import {
   WORTH_MS,
   WORTH_SHARE,
 } from "../common/store-items.ts";
+import { mustFit } from "./answer-size.ts";
 import { asJsonb, NOW, required, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
 import { addFilter } from "./store-filters.ts";
@@ -148,9 +148,8 @@ export function postgresStore(database: Database): StoreRepository {
         `from fractal.store_items i${parsed} where ${where.text} order by i.updated_at desc, i.seq desc ` +
         `limit ${where.add(query.limit)} offset ${where.add(query.offset)}`;
       const text = `select ${COLUMNS} ${page}`;
-      if (query.max_bytes !== undefined && query.limit > 1) {
-        await mustFit(database, { page, params: where.params }, query.max_bytes);
-      }
+      const weighed = `select octet_length(i.value::text) as bytes ${page}`;
+      await mustFit(database, { text: weighed, params: where.params, limit: query.limit }, query.max_bytes);
       const rows = await database.rows<Row>(text, where.params, { built: true });
       if (query.refresh === true) await refresh(scope, rows);
       return rows.map(toItem);
@@ -172,15 +171,6 @@ export function postgresStore(database: Database): StoreRepository {
       return rows.map((row) => row.labels);
     },
   };
-}
-
-/** Measured before any value is sent. */
-async function mustFit(database: Database, found: { page: string; params: unknown[] }, most: number): Promise<void> {
-  const text =
-    "select coalesce(sum(q.bytes), 0)::bigint as total, count(*) as items " +
-    `from (select octet_length(i.value::text) as bytes ${found.page}) q`;
-  const row = await database.row<{ total: number; items: number }>(text, found.params, { built: true });
-  if (row !== undefined && row.items > 1 && row.total > most) throw answerTooLarge(row.total, most);
 }
 
 function fenceParams(fence: Fence): unknown[] {

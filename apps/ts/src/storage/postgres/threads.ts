@@ -1,8 +1,8 @@
-import { answerTooLarge } from "#core/answers";
 import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadQuery, ThreadRepository } from "#core/threads/repository";
 import type { Page } from "#schemas/common";
 import type { Thread } from "#schemas/threads";
+import { mustFit } from "./answer-size.ts";
 import { asJsonb, jsonb, NOW, pageOf, required, Where } from "./conditions.ts";
 import { type Database, uuid } from "./database.ts";
 import { copyThread } from "./thread-copy.ts";
@@ -114,28 +114,14 @@ async function search(database: Database, scope: AuthScope, query: ThreadQuery):
   const page =
     `select t.* from ${from} where ${where.text} order by ${order} ` +
     `limit ${where.add(limit + 1)} offset ${where.add(offset)}`;
-  if (most !== undefined) await mustFit(database, { text: page, params: where.params, limit }, most);
+  const weighed = `select ${BYTES} as bytes from (${page}) t order by ${order}`;
+  await mustFit(database, { text: weighed, params: where.params, limit }, most);
   const rows = await database.rows<ThreadRow>(
     `select ${THREAD_COLUMNS} from (${page}) t order by ${order}`,
     where.params,
     { built: true },
   );
   return pageOf(rows, limit, toThread);
-}
-
-/** Measured before any value is sent; the row after the page, which only tells that there is one, does not count. */
-async function mustFit(
-  database: Database,
-  page: { text: string; params: unknown[]; limit: number },
-  most: number,
-): Promise<void> {
-  const found = await database.row<{ total: number; threads: number }>(
-    "select coalesce(sum(q.bytes), 0)::bigint as total, count(*) as threads from (" +
-      `select ${BYTES} as bytes, row_number() over () as place from (${page.text}) t) q where q.place <= ${page.limit}`,
-    page.params,
-    { built: true },
-  );
-  if (found !== undefined && found.threads > 1 && found.total > most) throw answerTooLarge(found.total, most);
 }
 
 function scanOf(scope: AuthScope, filter: ThreadFilter): { from: string; where: Where } {

@@ -13,7 +13,7 @@ import { allowed, contains, equalities, likeText, passes } from "../common/json-
 import { parseKept } from "../common/run-rows.ts";
 import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { countOf, pageOf, type Scan } from "./pages.ts";
+import { countOf, loadPage, pageOf, type Scan } from "./pages.ts";
 import { purgeThread } from "./purge.ts";
 
 interface Fields {
@@ -32,6 +32,12 @@ interface Row extends AssistantRow {
 
 const COLUMNS =
   "id, assistant_id, owner, graph_id, name, description, version, created_at, updated_at, config, context, metadata";
+
+const BYTES = "octet_length(config) + octet_length(context) + octet_length(metadata) as bytes";
+const WEIGH = `select id, ${BYTES} from assistants where id in (select value from json_each(?))`;
+const WEIGH_VERSIONS = `select rowid as id, ${BYTES} from assistant_versions where rowid in (select value from json_each(?))`;
+const VERSION =
+  "select version, graph_id, name, description, created_at, config, context, metadata from assistant_versions where rowid = ?";
 
 const SORT: Record<string, string> = {
   assistant_id: "assistant_id",
@@ -92,7 +98,7 @@ export function sqliteAssistants(connection: Connection): AssistantRepository {
     return toAssistant(row as Row);
   }
 
-  function scanOf(scope: AuthScope, filter: AssistantFilter, order: string): Scan<Row> {
+  function scanOf(scope: AuthScope, filter: AssistantFilter, order: Scan<Row>["order"]): Scan<Row> {
     const where: Conditions = {
       sql: [`(owner = '${SYSTEM_OWNER}' or (tenant = ? and owner = ?))`],
       params: [scope.tenant, scope.owner],
@@ -100,12 +106,16 @@ export function sqliteAssistants(connection: Connection): AssistantRepository {
     if (filter.graph_id !== undefined) add(where, "graph_id = ?", filter.graph_id);
     // LIKE folds case in ASCII only; other names are compared outside.
     if (filter.name !== undefined && isAscii(filter.name)) add(where, "name like ? escape '\\'", likeText(filter.name));
-    prefilter(where, "metadata", filter.metadata);
+    const narrow: Conditions = { sql: [], params: [] };
+    prefilter(narrow, "metadata", filter.metadata);
     const named = filter.name !== undefined && !isAscii(filter.name);
     const exact = named || filter.metadata !== undefined || scope.filters !== undefined;
     return {
-      select: "select id, owner, name, metadata from assistants",
+      columns: "owner, name, metadata",
+      from: "assistants",
       where,
+      narrow,
+      weight: "octet_length(metadata)",
       order,
       match: exact ? (row) => matches(scope, filter, row) : undefined,
     };
@@ -172,33 +182,46 @@ export function sqliteAssistants(connection: Connection): AssistantRepository {
         return true;
       }),
 
-    search: async (scope, query) =>
-      connection.read(() => {
-        const direction = query.sort_order === "asc" ? "asc" : "desc";
-        const column = SORT[query.sort_by ?? "created_at"] ?? "created_at";
-        const page = pageOf(connection, scanOf(scope, query, `${column} ${direction}, id ${direction}`), query);
-        const load = connection.sql(`select ${COLUMNS} from assistants where id = ?`);
-        return { items: page.items.map((id) => toAssistant(load.get<Row>(id) as Row)), more: page.more };
-      }),
+    search: async (scope, query) => {
+      const direction = query.sort_order === "asc" ? "asc" : "desc";
+      const by = SORT[query.sort_by ?? "created_at"] ?? "created_at";
+      const page = await pageOf(connection, scanOf(scope, query, { id: "id", by, direction }), query);
+      const row = `select ${COLUMNS} from assistants where id = ?`;
+      const items = await loadPage(connection, page.items, {
+        weigh: WEIGH,
+        load: (id) => {
+          const found = connection.sql(row).get<Row>(id);
+          return found && toAssistant(found);
+        },
+        most: query.max_bytes,
+      });
+      return { items, more: page.more };
+    },
 
-    count: async (scope, filter) => connection.read(() => countOf(connection, scanOf(scope, filter, "id"))),
+    count: async (scope, filter) => countOf(connection, scanOf(scope, filter, { id: "id", direction: "asc" })),
 
-    versions: async (scope, assistantId, query) =>
-      connection.read(() => {
-        const row = rowOf(scope, assistantId, "read");
-        if (row === undefined) return undefined;
-        const versions = connection
-          .sql(
-            "select version, graph_id, name, description, created_at, config, context, metadata from assistant_versions " +
-              "where assistant = ? order by version desc",
-          )
-          .all<Fields & { version: number; created_at: number }>(row.id)
-          .map((version) => toAssistant({ ...row, ...version, updated_at: version.created_at }));
-        const { metadata } = query;
-        const kept =
-          metadata === undefined ? versions : versions.filter((version) => contains(version.metadata, metadata));
-        return kept.slice(query.offset, query.offset + query.limit);
-      }),
+    versions: async (scope, assistantId, query) => {
+      const assistant = await connection.read(() => rowOf(scope, assistantId, "read"));
+      if (assistant === undefined) return undefined;
+      const { metadata } = query;
+      const scan: Scan<Pick<Fields, "metadata">> = {
+        columns: "metadata",
+        from: "assistant_versions",
+        where: { sql: ["assistant = ?"], params: [assistant.id] },
+        weight: "octet_length(metadata)",
+        order: { id: "rowid", by: "version", direction: "desc" },
+        match: metadata === undefined ? undefined : (row) => contains(parseKept(row.metadata), metadata),
+      };
+      const page = await pageOf(connection, scan, query);
+      return loadPage(connection, page.items, {
+        weigh: WEIGH_VERSIONS,
+        load: (id) => {
+          const version = connection.sql(VERSION).get<Fields & { version: number; created_at: number }>(id);
+          return version && toAssistant({ ...assistant, ...version, updated_at: version.created_at });
+        },
+        most: query.max_bytes,
+      });
+    },
 
     setLatest: async (scope, assistantId, version) =>
       connection.write(() => {

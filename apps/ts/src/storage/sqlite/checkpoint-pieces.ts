@@ -12,31 +12,36 @@ export function seenKey(ns: string, channel: string, version: string): string {
 }
 
 export interface Listing {
-  ids(): number[];
+  ids(): Promise<number[]>;
   /** Undefined when the checkpoint has gone since its id was read. */
   load(id: number, seen: Seen): StoredCheckpoint | undefined;
 }
 
-/** `CheckpointRepository.pieces`: each is read in a turn of its own, and with it the first checkpoint of the next. */
+/**
+ * `CheckpointRepository.pieces`: each is read in a turn of its own. A checkpoint mostly weighs what the one before it weighs,
+ * so the first one of the next piece is rarely read with this one.
+ */
 export async function* listInPieces(connection: Connection, listing: Listing): AsyncGenerator<Page<StoredCheckpoint>> {
-  const ids = await connection.read(() => listing.ids());
+  const ids = await listing.ids();
   const seen: Seen = new Map();
   let over: StoredCheckpoint | undefined;
   for (let at = 0; at < ids.length || over !== undefined; ) {
     const items: StoredCheckpoint[] = over === undefined ? [] : [over];
-    let bytes = over === undefined ? 0 : weightOf(over);
+    let last = over === undefined ? 0 : weightOf(over);
+    let bytes = last;
     over = undefined;
     await connection.read(() => {
       while (at < ids.length && over === undefined) {
+        if (items.length >= PIECE.rows || (items.length > 0 && bytes + last > PIECE.bytes)) break;
         const stored = listing.load(ids[at++] as number, seen);
         if (stored === undefined) continue;
-        const weight = weightOf(stored);
-        if (items.length > 0 && (items.length >= PIECE.rows || bytes + weight > PIECE.bytes)) over = stored;
+        last = weightOf(stored);
+        bytes += last;
+        if (items.length > 0 && bytes > PIECE.bytes) over = stored;
         else items.push(stored);
-        bytes += weight;
       }
     });
-    if (items.length > 0) yield { items, more: over !== undefined };
+    if (items.length > 0) yield { items, more: over !== undefined || at < ids.length };
     keepOnly(seen, [...items.slice(-1), ...(over === undefined ? [] : [over])]);
     await nextTurn();
   }

@@ -6,6 +6,7 @@ import type {
   StoredCheckpoint,
 } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
+import type { Page } from "#schemas/common";
 import { readMetadata, readValues } from "../common/checkpoint-columns.ts";
 import { contains } from "../common/json-filters.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
@@ -15,7 +16,7 @@ import { blobOf, type Place, threadInScope, writesOn } from "./checkpoint-rows.t
 import { takeBack } from "./checkpoint-take-back.ts";
 import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
-import { pageOf } from "./pages.ts";
+import { pageOf, type Scan } from "./pages.ts";
 
 interface Row {
   ns: string;
@@ -37,46 +38,53 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
     return threadInScope(connection, scope, threadId);
   }
 
+  function pieces(scope: AuthScope, query: CheckpointQuery): AsyncIterable<Page<StoredCheckpoint>> {
+    const place = { thread: -1, thread_id: query.thread_id };
+    return listInPieces(connection, {
+      ids: async () => {
+        place.thread = (await connection.read(() => inScope(scope, query.thread_id))) ?? -1;
+        return idsOf(connection, place.thread, query);
+      },
+      load: (id, seen) => checkpointOf(connection, place, { id, seen }),
+    });
+  }
+
   return {
     commit: async (batch) => commitBatch(connection, batch),
 
-    get: async (scope, query) =>
-      connection.read(() => {
+    get: async (scope, query) => {
+      if (query.before !== undefined || query.filter !== undefined || query.checkpoint_ns === undefined) {
+        for await (const { items } of pieces(scope, { ...query, limit: 1 })) return items[0];
+        return undefined;
+      }
+      return connection.read(() => {
         const thread = inScope(scope, query.thread_id);
         if (thread === undefined) return undefined;
-        if (query.before !== undefined || query.filter !== undefined || query.checkpoint_ns === undefined) {
-          return listStored(connection, thread, { ...query, limit: 1 })[0];
-        }
         const at = `${SELECT}where thread = ? and ns = ? `;
         const row =
           query.checkpoint_id === undefined
-            ? connection.sql(`${at}order by id desc limit 1`).get<Row>(thread, query.checkpoint_ns)
-            : connection.sql(`${at}and checkpoint_id = ?`).get<Row>(thread, query.checkpoint_ns, query.checkpoint_id);
+            ? connection.sql(`${at}order by id desc limit 1`).get<Row>(thread, query.checkpoint_ns ?? "")
+            : connection
+                .sql(`${at}and checkpoint_id = ?`)
+                .get<Row>(thread, query.checkpoint_ns ?? "", query.checkpoint_id);
         return row && stored(connection, { thread, thread_id: query.thread_id, ns: row.ns }, { row, seen: new Map() });
-      }),
-
-    list: async (scope, query) =>
-      connection.read(() => {
-        const thread = inScope(scope, query.thread_id);
-        return thread === undefined ? [] : listStored(connection, thread, query);
-      }),
-
-    pieces: (scope, query) => {
-      const place = { thread: -1, thread_id: query.thread_id };
-      return listInPieces(connection, {
-        ids: () => {
-          place.thread = inScope(scope, query.thread_id) ?? -1;
-          return idsOf(connection, place.thread, query);
-        },
-        load: (id, seen) => checkpointOf(connection, place, { id, seen }),
       });
     },
 
-    weigh: async (scope, query) =>
-      connection.read(() => {
-        const thread = inScope(scope, query.thread_id);
-        return thread === undefined ? 0 : weighCheckpoints(connection, idsOf(connection, thread, query));
-      }),
+    list: async (scope, query) => {
+      const found: StoredCheckpoint[] = [];
+      for await (const { items } of pieces(scope, query)) found.push(...items);
+      return found;
+    },
+
+    pieces,
+
+    weigh: async (scope, query) => {
+      const thread = await connection.read(() => inScope(scope, query.thread_id));
+      if (thread === undefined) return 0;
+      const ids = await idsOf(connection, thread, query);
+      return connection.read(() => weighCheckpoints(connection, ids));
+    },
 
     locate: async (scope, threadId, checkpointId) =>
       connection.read(() => {
@@ -138,30 +146,29 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
 }
 
 /** Keys of the checkpoints that the list has, newest first. */
-function idsOf(connection: Connection, thread: number, query: CheckpointQuery): number[] {
+async function idsOf(connection: Connection, thread: number, query: CheckpointQuery): Promise<number[]> {
   const where: Conditions = { sql: ["thread = ?"], params: [thread] };
-  const edge = query.before === undefined ? undefined : orderOf(connection, thread, query.before);
+  const { before, filter } = query;
+  const edge = before && (await connection.read(() => orderOf(connection, thread, before)));
   for (const [condition, value] of [
     ["ns = ?", query.checkpoint_ns],
     ["checkpoint_id = ?", query.checkpoint_id],
-    [edge === undefined ? "checkpoint_id < ?" : "id < ?", edge ?? query.before],
+    [typeof edge === "number" ? "id < ?" : "checkpoint_id < ?", edge ?? before],
   ] as const) {
     if (value === undefined) continue;
     where.sql.push(condition);
     where.params.push(value);
   }
-  const { filter } = query;
-  const page = pageOf<{ id: number; metadata: string }>(
-    connection,
-    {
-      select: `select id${filter === undefined ? "" : ", metadata"} from checkpoints`,
-      where,
-      order: "id desc",
-      match: filter === undefined ? undefined : (row) => contains(readMetadata(row.metadata) ?? {}, filter),
-    },
-    { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 },
-  );
-  return page.items;
+  const scan: Scan<{ metadata: string }> = {
+    columns: "metadata",
+    from: "checkpoints",
+    where,
+    weight: "octet_length(metadata)",
+    order: { id: "id", direction: "desc" },
+    match: filter === undefined ? undefined : (row) => contains(readMetadata(row.metadata) ?? {}, filter),
+  };
+  const { items } = await pageOf(connection, scan, { limit: query.limit ?? Number.MAX_SAFE_INTEGER - 1, offset: 0 });
+  return items;
 }
 
 /** Place of a checkpoint in the order of writing, whichever namespace holds it. */
@@ -169,12 +176,6 @@ function orderOf(connection: Connection, thread: number, checkpointId: string): 
   return connection
     .sql("select id from checkpoints where thread = ? and checkpoint_id = ? order by length(ns), ns limit 1")
     .get<{ id: number }>(thread, checkpointId)?.id;
-}
-
-function listStored(connection: Connection, thread: number, query: CheckpointQuery): StoredCheckpoint[] {
-  const seen: Seen = new Map();
-  const place = { thread, thread_id: query.thread_id };
-  return idsOf(connection, thread, query).flatMap((id) => checkpointOf(connection, place, { id, seen }) ?? []);
 }
 
 /** The checkpoint of this key, unless it is gone. */

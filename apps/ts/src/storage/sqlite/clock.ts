@@ -2,7 +2,7 @@ import type { SqliteDatabase } from "#platform/sqlite";
 
 /** What tells the time; a test winds its own. */
 export interface TimeSource {
-  /** Unix ms, which somebody may set back or forth. */
+  /** Unix ms of the wall clock, which may be set back or forth. */
   wall(): number;
   /** Ms since some moment, which nobody can set. */
   monotonic(): number;
@@ -11,7 +11,7 @@ export interface TimeSource {
 const PROCESS: TimeSource = { wall: () => Date.now(), monotonic: () => performance.now() };
 
 /**
- * Unix ms that never go back: where the wall clock is set back they go on at the monotonic rate until it has caught up, so
+ * Unix ms that never decrease: when the wall clock is set back they advance at the monotonic rate until it has caught up, so
  * nothing that is due waits longer for it. `since`: a time that has passed, as the file of the last process says.
  */
 export function steadyClock(since: number, source: TimeSource = PROCESS): () => number {

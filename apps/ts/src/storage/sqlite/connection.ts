@@ -231,7 +231,7 @@ export class Connection {
     turn.reject(reason);
   }
 
-  /** As the caller is told. A machine that refuses a write is remembered until the next one works. */
+  /** Translates an error for the caller. A failure of the machine is remembered until the next write succeeds. */
   #noted(error: unknown): unknown {
     if (isMachineFailure(error) && !isLocked(error)) this.health.failed();
     return translate(error);

@@ -13,7 +13,7 @@ export interface FileWatchDeps {
   connection: Connection;
   lock: DirectoryLock;
   logger: Pick<Logger, "warn" | "info" | "error">;
-  /** This process must not go on: another one has the data directory. */
+  /** Called when another process has taken the data directory: this one must stop. */
   onLost(error: StorageError): void;
 }
 
@@ -70,7 +70,7 @@ export class FileWatch {
       if (this.#closed) return;
       if (state === "lost") return this.#lose();
       this.#troubled = false;
-      if (state === "retaken") logger.warn({ path }, "lock file was removed; taken again");
+      if (state === "retaken") logger.warn({ path }, "lock file was removed; lock retaken");
       if (!this.#refusing) return;
       this.#refusing = false;
       this.#deps.connection.refuse(undefined);
@@ -92,7 +92,7 @@ export class FileWatch {
       {
         path: this.#database.path,
         advice:
-          "Move the file back to go on. What is lost otherwise is still open in this process: on Linux it can be copied " +
+          "Move the file back to continue. Until this process stops, its data can be copied on Linux " +
           `from /proc/${process.pid}/fd. A restart begins with what is at the path then.`,
       },
       "database file was deleted, moved or replaced; refusing reads and writes",
@@ -107,7 +107,7 @@ export class FileWatch {
     for (const file of this.#beside) file.close();
     this.#beside = this.#openBeside();
     connection.refuse(undefined);
-    logger.warn({ path }, "write-ahead log was deleted and has been made anew; nothing is lost");
+    logger.warn({ path }, "write-ahead log was deleted; recreated without loss");
   }
 
   #lose(): void {

@@ -10,7 +10,7 @@ export interface DirectoryLock {
   /** The previous holder did not release: it crashed or was killed. */
   readonly unclean: boolean;
   /**
-   * Takes the lock again when somebody has removed its file.
+   * Takes the lock again when its file was removed.
    * @returns "lost": another process has taken it meanwhile.
    */
   renew(): Promise<"held" | "retaken" | "lost">;
@@ -36,9 +36,9 @@ const YIELDS = 2;
 /**
  * Takes the directory for this process. The lock is an exclusive transaction on a small database of its own, because
  * the operating system frees it when the process dies, however it dies; the text file beside it only names the holder.
- * A lock that is free proves nothing when its file was removed under a holder. So the database is looked at too: where
- * somebody has it open, the lock is left for a moment to that holder, who takes it again. Nobody does where it is only
- * open in a tool that reads it. Throws StorageError when another process has the directory.
+ * A free lock proves nothing when its file was removed under a live holder. So the database is checked too: if another
+ * process has it open, the lock is released for a moment, and a live holder takes it again. A tool that only reads the
+ * database does not. Throws StorageError when another process has the directory.
  */
 export async function lockDirectory(dataDir: string, database: string): Promise<DirectoryLock> {
   const holderFile = join(dataDir, "lock.pid");
@@ -104,7 +104,7 @@ function free({ db, file }: Held): void {
   file.close();
 }
 
-/** Everybody who has a database in WAL mode open keeps it from being had exclusively. What is wrong with it is found later. */
+/** In WAL mode any open connection prevents exclusive locking. Other problems are found when the database is opened. */
 async function isOpenElsewhere(database: string): Promise<boolean> {
   if (!existsSync(database)) return false;
   const db = await openSqlite(database);

@@ -79,7 +79,7 @@ async function prepare(
   const steps = [
     () => refuseNewer(db, how.path),
     () => configure(db, how.synchronous),
-    // After a crash or a kill: a page that was damaged is found now, not by whoever meets it.
+    // After a crash, a damaged page is found now and not by a later request.
     ...(how.unclean ? [() => refuseDamaged(db, how.path)] : []),
     () => migrate(db),
   ];

@@ -2,7 +2,7 @@ import type { ClaimRequest, RunRecord } from "#core/runs/repository";
 import type { Connection } from "./connection.ts";
 import { take } from "./runs-claim.ts";
 
-/** Heads that are suspects. `ready`: it has waited for so long that anybody may claim it. */
+/** Heads that are suspects. `ready`: it has waited so long that any worker may claim it. */
 const SUSPECTS = "from lanes where suspect_seq = head_seq and ready = 0 ";
 
 /** `RunRepository.claimSuspects`, inside a transaction; the worker may claim. */

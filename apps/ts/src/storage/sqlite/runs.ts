@@ -3,8 +3,10 @@ import type { AuthScope } from "#core/identity/scope";
 import type { ClaimRequest, CreateOutcome, RunRepository } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
 import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
+import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { endRun, promote, settle } from "./lane-state.ts";
+import { loadPage, pageOf, type Scan } from "./pages.ts";
 import { purgeRun } from "./purge.ts";
 import { createAudit } from "./runs-audit.ts";
 import { claimRun, claimRuns, nextDueIn } from "./runs-claim.ts";
@@ -19,6 +21,10 @@ type Row = RunRow & { thread_metadata: string };
 
 /** With the metadata of the thread, which the caller's conditions are about. */
 const SELECT_SEEN = SELECT_RUN.replace(" from runs r", ", t.metadata as thread_metadata from runs r");
+
+const WEIGH =
+  "select r.seq as id, octet_length(r.metadata) + octet_length(k.kwargs) as bytes from runs r " +
+  "join run_kwargs k on k.seq = r.seq where r.seq in (select value from json_each(?))";
 
 export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRepository {
   const audit = createAudit(connection);
@@ -87,18 +93,34 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
         return row && toRun(row);
       }),
 
-    list: async (scope, threadId, query) =>
-      connection.read(() => {
-        const order = query.sort_order === "asc" ? "asc" : "desc";
-        const rows = connection
-          .sql(
-            `${SELECT_SEEN}where t.thread_id = ? and r.tenant = ? and r.owner = ? and (?4 is null or r.status = ?4) ` +
-              `order by r.seq ${order} limit ?5 offset ?6`,
-          )
-          .all<Row>(threadId, scope.tenant, scope.owner, query.status ?? null, query.limit + 1, query.offset)
-          .filter((row) => allowed(scope, row.thread_metadata));
-        return { items: rows.slice(0, query.limit).map(toRun), more: rows.length > query.limit };
-      }),
+    list: async (scope, threadId, query) => {
+      const where: Conditions = {
+        sql: ["t.thread_id = ?", "r.tenant = ?", "r.owner = ?"],
+        params: [threadId, scope.tenant, scope.owner],
+      };
+      if (query.status !== undefined) {
+        where.sql.push("r.status = ?");
+        where.params.push(query.status);
+      }
+      const scan: Scan<{ thread_metadata: string }> = {
+        columns: "t.metadata as thread_metadata",
+        from: "runs r join threads t on t.id = r.thread",
+        where,
+        weight: "octet_length(t.metadata)",
+        order: { id: "r.seq", direction: query.sort_order === "asc" ? "asc" : "desc" },
+        match: scope.filters === undefined ? undefined : (row) => allowed(scope, row.thread_metadata),
+      };
+      const page = await pageOf(connection, scan, query);
+      const items = await loadPage(connection, page.items, {
+        weigh: WEIGH,
+        load: (seq) => {
+          const row = connection.sql(`${SELECT_RUN}where r.seq = ?`).get<RunRow>(seq);
+          return row && toRun(row);
+        },
+        most: query.max_bytes,
+      });
+      return { items, more: page.more };
+    },
 
     inflight: async (scope, query) =>
       connection.read(() =>

@@ -1,4 +1,3 @@
-import { answerTooLarge } from "#core/answers";
 import { LeaseLostError, RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
@@ -20,7 +19,7 @@ import {
 import type { Conditions } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { isHolder } from "./lane-state.ts";
-import { pageOf } from "./pages.ts";
+import { loadPage, pageOf, type Scan } from "./pages.ts";
 import { compareTexts, satisfies } from "./store-filters.ts";
 
 interface Row extends ItemRow {
@@ -30,6 +29,8 @@ interface Row extends ItemRow {
 }
 
 const COLUMNS = "id, namespace, key, ttl_minutes, expires_at, created_at, updated_at, value";
+
+const WEIGH = "select id, octet_length(value) as bytes from store_items where id in (select value from json_each(?))";
 
 export function sqliteStore(connection: Connection): StoreRepository {
   /** The item if it is there, not expired, and within the conditions of the caller's auth handler. */
@@ -108,7 +109,7 @@ export function sqliteStore(connection: Connection): StoreRepository {
       }),
 
     search: async (scope, query) => {
-      const rows = await connection.read(() => searchItems(connection, scope, query));
+      const rows = await searchItems(connection, scope, query);
       if (query.refresh === true) await refresh(rows);
       return rows.map(toItem);
     },
@@ -129,31 +130,23 @@ export function sqliteStore(connection: Connection): StoreRepository {
   };
 }
 
-function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery): Row[] {
+async function searchItems(connection: Connection, scope: AuthScope, query: StoreQuery): Promise<Row[]> {
   const filter = boundedFilter(query.filter);
   const exact = filter !== undefined || scope.filters !== undefined;
-  const page = pageOf<Row>(
-    connection,
-    {
-      select: `select ${exact ? COLUMNS : "id"} from store_items`,
-      where: below(connection, scope, query.namespace_prefix),
-      order: "updated_at desc, id desc",
-      match: exact ? (row) => admitted(scope, toItem(row)) && satisfies(parseKept(row.value), filter) : undefined,
-    },
-    query,
-  );
-  mustFit(connection, page.items, query.max_bytes);
-  const load = connection.sql(`select ${COLUMNS} from store_items where id = ?`);
-  return page.items.map((id) => load.get<Row>(id) as Row);
-}
-
-/** Measured before any value is read: the lengths are in the heads of the values. */
-function mustFit(connection: Connection, ids: readonly number[], most: number | undefined): void {
-  if (most === undefined || ids.length < 2) return;
-  const found = connection
-    .sql("select sum(octet_length(value)) as total from store_items where id in (select value from json_each(?))")
-    .get<{ total: number }>(JSON.stringify(ids));
-  if (found !== undefined && found.total > most) throw answerTooLarge(found.total, most);
+  const scan: Scan<Row> = {
+    columns: COLUMNS,
+    from: "store_items",
+    where: below(connection, scope, query.namespace_prefix),
+    weight: "octet_length(value)",
+    order: { id: "id", by: "updated_at", direction: "desc" },
+    match: exact ? (row) => admitted(scope, toItem(row)) && satisfies(parseKept(row.value), filter) : undefined,
+  };
+  const page = await pageOf(connection, scan, query);
+  return loadPage(connection, page.items, {
+    weigh: WEIGH,
+    load: (id) => connection.sql(`select ${COLUMNS} from store_items where id = ?`).get<Row>(id),
+    most: query.max_bytes,
+  });
 }
 
 /** Items of the scope under a literal prefix of labels that have not expired. */

@@ -1,6 +1,3 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { answerTooLarge } from "#core/answers";
-import { cut } from "#core/checkpoints/pieces";
 import type { AuthScope } from "#core/identity/scope";
 import type { NewThread, ThreadFilter, ThreadRepository } from "#core/threads/repository";
 import type { Thread } from "#schemas/threads";
@@ -9,7 +6,7 @@ import { parseKept } from "../common/run-rows.ts";
 import { type Conditions, prefilter } from "./conditions.ts";
 import type { Connection } from "./connection.ts";
 import { isHeld, ripenForRead } from "./lane-state.ts";
-import { countOf, pageOf, type Scan } from "./pages.ts";
+import { countOf, loadPage, pageOf, type Scan } from "./pages.ts";
 import { purgeThread } from "./purge.ts";
 import { copyThread } from "./thread-copy.ts";
 import { pruneThread } from "./thread-prune.ts";
@@ -32,6 +29,10 @@ const SORT: Record<string, string> = {
   state_updated_at: "t.state_updated_at",
 };
 
+const WEIGH =
+  'select t.id, octet_length(t.metadata) + coalesce(octet_length(s."values"), 0) as bytes from json_each(?) i ' +
+  "cross join threads t on t.id = i.value left join thread_states s on s.thread = t.id and s.scope = t.scope";
+
 export function sqliteThreads(connection: Connection): ThreadRepository {
   function seen(scope: AuthScope, threadId: string): Row | undefined {
     const row = connection
@@ -40,7 +41,7 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
     return row !== undefined && allowed(scope, row.metadata) ? row : undefined;
   }
 
-  function scanOf(scope: AuthScope, filter: ThreadFilter, order: string): Scan<ScanRow> {
+  function scanOf(scope: AuthScope, filter: ThreadFilter, order: Scan<ScanRow>["order"]): Scan<ScanRow> {
     const where: Conditions = {
       sql: ["t.tenant = ?", "t.owner = ?", "t.hidden = 0"],
       params: [scope.tenant, scope.owner],
@@ -54,19 +55,30 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
       where.sql.push("t.status = ?");
       where.params.push(status);
     }
-    prefilter(where, "t.metadata", metadata);
+    const narrow: Conditions = { sql: [], params: [] };
+    prefilter(narrow, "t.metadata", metadata);
+    const match = (row: ScanRow) => matches(scope, filter, row);
     if (values === undefined) {
       const exact = metadata !== undefined || scope.filters !== undefined;
-      const select = 'select t.id, t.metadata, null as "values" from threads t';
-      return { select, where, order, match: exact ? (row) => matches(scope, filter, row) : undefined };
+      return {
+        columns: 't.metadata, null as "values"',
+        from: "threads t",
+        where,
+        narrow,
+        weight: "octet_length(t.metadata)",
+        order,
+        match: exact ? match : undefined,
+      };
     }
-    prefilter(where, 's."values"', values);
+    prefilter(narrow, 's."values"', values);
     return {
-      select:
-        'select t.id, t.metadata, s."values" from threads t join thread_states s on s.thread = t.id and s.scope = t.scope',
+      columns: 't.metadata, s."values"',
+      from: "threads t join thread_states s on s.thread = t.id and s.scope = t.scope",
       where,
+      narrow,
+      weight: 'octet_length(t.metadata) + coalesce(octet_length(s."values"), 0)',
       order,
-      match: (row) => matches(scope, filter, row),
+      match,
     };
   }
 
@@ -123,26 +135,22 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
       }),
 
     search: async (scope, query) => {
-      const { more, pieces } = await connection.read(() => {
-        ripenForRead(connection);
-        const direction = query.sort_order === "asc" ? "asc" : "desc";
-        const column = SORT[query.sort_by ?? "created_at"] ?? "t.created_at";
-        const page = pageOf(connection, scanOf(scope, query, `${column} ${direction}, t.id ${direction}`), query);
-        return { more: page.more, pieces: inPieces(connection, page.items, query.max_bytes) };
+      await connection.read(() => ripenForRead(connection));
+      const direction = query.sort_order === "asc" ? "asc" : "desc";
+      const by = SORT[query.sort_by ?? "created_at"] ?? "t.created_at";
+      const page = await pageOf(connection, scanOf(scope, query, { id: "t.id", by, direction }), query);
+      const items = await loadPage(connection, page.items, {
+        weigh: WEIGH,
+        load: (id) => (isThere(id) ? loadThread(connection, id) : undefined),
+        most: query.max_bytes,
       });
-      const items: Thread[] = [];
-      for (const ids of pieces) {
-        if (items.length > 0) await nextTurn();
-        items.push(...(await connection.read(() => ids.filter(isThere).map((id) => loadThread(connection, id)))));
-      }
-      return { items, more };
+      return { items, more: page.more };
     },
 
-    count: async (scope, filter) =>
-      connection.read(() => {
-        ripenForRead(connection);
-        return countOf(connection, scanOf(scope, filter, "t.id"));
-      }),
+    count: async (scope, filter) => {
+      await connection.read(() => ripenForRead(connection));
+      return countOf(connection, scanOf(scope, filter, { id: "t.id", direction: "asc" }));
+    },
 
     copy: async (scope, threadId, newId) =>
       connection.write(() => {
@@ -165,22 +173,6 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
       return pruned;
     },
   };
-}
-
-/** The threads of a page in pieces of which each is the work of one turn. */
-function inPieces(connection: Connection, ids: readonly number[], most = Number.POSITIVE_INFINITY): number[][] {
-  const bytes = new Map(
-    connection
-      .sql(
-        'select t.id, octet_length(t.metadata) + coalesce(octet_length(s."values"), 0) as bytes from json_each(?) i ' +
-          "cross join threads t on t.id = i.value left join thread_states s on s.thread = t.id and s.scope = t.scope",
-      )
-      .all<{ id: number; bytes: number }>(JSON.stringify(ids))
-      .map((row) => [row.id, row.bytes] as const),
-  );
-  const total = [...bytes.values()].reduce((sum, each) => sum + each, 0);
-  if (ids.length > 1 && total > most) throw answerTooLarge(total, most);
-  return [...cut(ids, (id) => bytes.get(id) ?? 0)].map(({ items }) => items);
 }
 
 function insertThread(connection: Connection, scope: AuthScope, thread: NewThread): Thread | undefined {
