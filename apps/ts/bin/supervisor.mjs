@@ -4,14 +4,14 @@
 //   running --exit 75--> running, at once (hot reload)      running --any other end--> waiting --> running
 //   any --SIGINT, SIGTERM, SIGHUP--> stopping --> done      before a server was ever ready: --exit 64, 69, 78--> done (that code)
 //
-// Nobody asked a server to stop that ends by itself, with code 0 or any other: code of a graph can call process.exit. One
-// that was at work is started again without a pause, so that a run which kills its process is found by trial; the pause
-// grows while nothing gets that far. Once a server has been ready, this process never gives up: a disk gets room again, and
-// a database or a port comes back.
+// A server that ends by itself was not asked to stop, whatever its exit code: graph code can call process.exit. A server that
+// had started work restarts without a pause, so that the quarantine finds a run that kills its process. The pause grows while
+// no start gets that far. Once a server has been ready, the supervisor never gives up: a full disk, a lost database and a
+// busy port recover.
 //
 // Each server gets an IPC channel. It says {type: "starting", grace_ms}, {type: "lease", id} and {type: "ready", port,
-// workers} there, and when the channel closes (this process was killed) it stops by itself. A server is told the lease of
-// the one before it, which is gone for certain, so that its runs need not wait for that to run out. The first one reads the
+// workers} there, and stops when the channel closes (this process was killed). It gets the lease of the server
+// before it, which is gone for certain, so that the runs of that server need not wait for the lease to expire. The first one reads the
 // configuration: when it is ready, the other workers are started on its port.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -20,20 +20,20 @@ import * as util from "node:util";
 
 const RELOAD = 75;
 const UNAVAILABLE = 69;
-/** Wrong usage, out of reach, wrong configuration: the person who has just started it mends that. */
+/** Wrong usage, unavailable, wrong configuration: at the first start the operator has to fix them. */
 const FINAL = new Set([64, UNAVAILABLE, 78]);
 /** Ctrl-C in a terminal reaches the whole group, and npm passes it on once more: equal signals within this time are one. */
 const SAME_SIGNAL_MS = 1_000;
 const BACKOFF_MS = [0, 500, 1_000, 2_000, 5_000, 10_000, 30_000];
-/** More crashes than a search for the run behind them needs; then a server that was at work waits before it starts too. */
+/** More crashes than the quarantine needs to find a run; after them every restart waits. */
 const QUICK_RESTARTS = 20;
-/** A server that ran well for so long has earned a fresh count. */
+/** A server that ran for this long starts with a fresh count. */
 const WELL_MS = 60_000;
-/** When none was ever ready, and every one has ended this often before it was at work, they are given up. */
+/** Failed starts of every worker after which the supervisor gives up, if none was ever ready. */
 const MAX_FAILED_STARTS = 5;
 /** After a second signal the server ends at once by itself; if it cannot (a busy loop in user code), it is killed. */
 const FORCE_MS = 2_000;
-/** A server that has not said how long its stop may take has nothing under way. */
+/** Grace of a server that has not sent its own yet. */
 const UNSAID_GRACE_MS = 10_000;
 /** A stop that hands everything back is a little longer than its grace. */
 const AFTER_GRACE_MS = 3_000;
@@ -127,7 +127,7 @@ class Supervisor {
       return this.#settle(code || 1, null);
     }
     const failing = FINAL.has(code) || worker.failedStarts >= MAX_FAILED_STARTS;
-    const others = this.#isServing() ? ", the others go on" : "";
+    const others = this.#isServing() ? ", the others keep serving" : "";
     const what = failing ? `cannot be started${others}` : "ended unexpectedly";
     process.stderr.write(`${name} ${what} (${how}); starting it again${wait > 0 ? ` in ${wait / 1000} s` : ""}.\n`);
     worker.waiting = setTimeout(() => this.#start(worker, "crash"), wait);

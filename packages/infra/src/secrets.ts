@@ -59,7 +59,7 @@ export interface Unmasked<T> {
 
 /**
  * Puts the stored secrets back where `given` has masks. A secret is not put beside an endpoint that it was not stored with:
- * whoever may write a configuration could otherwise have it sent to a host of their own.
+ * otherwise anyone who can write a configuration could have the secret sent to their own host.
  */
 export function unmaskSecrets<T>(given: T, stored: unknown): Unmasked<T> {
   const stray: string[] = [];

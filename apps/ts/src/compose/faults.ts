@@ -37,7 +37,7 @@ export function watchFaults({ source, logger, currentRun, ...process }: FaultDep
   };
   const onExit = (code: number) => {
     if (process.ending()) return;
-    logger.fatal({ code, ...currentRun() }, "process.exit was called by code that is not the server's");
+    logger.fatal({ code, ...currentRun() }, "process.exit called by graph code");
     process.exit(EXIT.failure);
   };
   source.on("exit", onExit);

@@ -4,15 +4,15 @@ import { RuntimeError } from "#core/errors";
 const ANSWER_MS = 2_500;
 const GOOD_FOR_MS = 2_000;
 
-/** One thing that must be well for this process to be sent requests. */
+/** A condition for this process to receive requests. */
 export interface Check {
-  /** What is said when it fails without words of its own, or does not end in time. */
+  /** The reason when the check times out or fails with anything but a RuntimeError. */
   readonly failure: string;
-  /** Rejects when it is not well; a RuntimeError says why. */
+  /** Rejects when the condition does not hold; a RuntimeError gives the reason. */
   run(): Promise<void>;
 }
 
-/** What the storage is asked: in this order, the first that fails is told. */
+/** Checks of the storage; the first failure in this order is the reason that `/ready` gives. */
 export function storageChecks(storage: () => { ping(): Promise<void>; writable(): Promise<void> }): Check[] {
   return [
     { failure: "The database does not answer", run: () => storage().ping() },
@@ -59,7 +59,7 @@ async function firstFailure(checks: readonly Check[]): Promise<string | undefine
   return outcomes.find((failure) => failure !== undefined);
 }
 
-/** A check that is late has failed; what becomes of it then does not matter any more. */
+/** A late check counts as failed; its result is ignored. */
 async function within({ failure, run }: Check): Promise<string | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<string>((resolve) => {

@@ -61,7 +61,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
     host,
     logger,
     fail: (error) => {
-      logger.fatal({ err: error }, "the server cannot go on: stopping");
+      logger.fatal({ err: error }, "fatal error; stopping");
       stop.request({ kind: "failed", error });
     },
   });

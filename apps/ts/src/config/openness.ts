@@ -10,11 +10,13 @@ export function openness(given: {
   const { host, allowedHosts, cors } = given;
   const warnings: string[] = [];
   if (!isLoopbackName(host)) {
-    warnings.push(`HOST is ${host}: whoever reaches this address can use the server, there is no authentication yet`);
+    warnings.push(
+      `HOST is ${host}: anyone who can reach this address can use the server; there is no authentication yet`,
+    );
   }
   if (cors?.allow_origins?.includes("*") === true) {
     warnings.push(
-      "CORS allows every origin (*): each web page that somebody opens who reaches this server can read and change everything on it",
+      "CORS allows every origin (*): any web page, opened by anyone who can reach this server, can read and change everything on it",
     );
     if (cors.allow_credentials === true) {
       warnings.push("http.cors.allow_credentials has no effect together with the origin *: name the origins instead");

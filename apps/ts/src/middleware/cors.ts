@@ -65,7 +65,7 @@ function foreign(origin: string): RuntimeError {
   );
 }
 
-/** Never for every origin: any page could then act as whoever is logged in. */
+/** Never with `*`: any page could then act as the logged-in user. */
 function credentials({ allow_credentials }: CorsOptions, allowed: string): boolean {
   return allow_credentials === true && allowed !== "*";
 }

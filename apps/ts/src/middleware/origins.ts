@@ -39,7 +39,7 @@ export class OriginRule {
   /** A request without an Origin that a page of another site has made: an image, a script, a frame. */
   refusesSilent(method: string, headers: Headers): boolean {
     if (this.any || headers.get("sec-fetch-site") !== "cross-site") return false;
-    // Whoever follows a link to this server leaves the other page.
+    // A followed link leaves the foreign page, which cannot read the answer.
     const followed = headers.get("sec-fetch-mode") === "navigate" && headers.get("sec-fetch-dest") === "document";
     return !(followed && (method === "GET" || method === "HEAD"));
   }

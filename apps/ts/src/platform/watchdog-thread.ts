@@ -43,7 +43,7 @@ function giveUp(why: string): void {
     writeSync(
       STDERR,
       `Process ${process.pid} ends itself: its event loop has been blocked for ${seconds(stillMs)} s, ${why}. ` +
-        "Its runs go on in another process, or after a restart. " +
+        "Its runs continue in another process, or after a restart. " +
         "Code of a graph that computes for long must await in between or use a thread; or raise the setting.\n",
     );
   } finally {

@@ -5,7 +5,7 @@ import type { Unread } from "./unread.ts";
 export const HEARTBEAT_MS = 5000;
 /** A client that takes nothing for so long is cut off: it comes back by its last id, and meanwhile costs nothing. */
 export const BLOCKED_MS = 30_000;
-/** An answer is broken off so long after its last bytes: the engine drops what it has not sent, and a busy one needs a while. */
+/** Delay between the last bytes of an answer and breaking it off: the engine drops bytes that it has not sent yet. */
 const LAST_BYTES_MS = 200;
 
 const encoder = new TextEncoder();

@@ -97,7 +97,7 @@ export function stateRoutes(state: StateService, deps: Pick<RunRouteDeps, "logge
       request: c.req.raw,
       headers: {},
       controller: new AbortController(),
-      onError: (error: unknown) => deps.logger.error({ thread_id: threadId, err: error }, "history broke off"),
+      onError: (error: unknown) => deps.logger.error({ thread_id: threadId, err: error }, "history answer broken off"),
       unread: deps.unread,
     };
     const pieces = state.history(c.var.scope, threadId, { ...query, max_bytes: c.var.answerLimit });

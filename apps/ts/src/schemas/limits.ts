@@ -18,7 +18,7 @@ export const LIMITS = {
   text: 1000,
 } as const;
 
-/** What is wrong with a filter: every row that it is compared with costs its size. */
+/** Why a filter is too large, if it is: its size is paid for every row that it is compared with. */
 export function filterProblem(filter: unknown): string | undefined {
   let parts = 0;
   let text = 0;

@@ -110,7 +110,7 @@ for (const [name, engine] of engines) {
       await Promise.all([crashing.out.until(/^serve/), beside.out.until(/^serve/)]);
       expect(crashing.starts()).toHaveLength(6);
       expect(beside.starts()).toHaveLength(7);
-      expect(beside.err.seen()).toContain("Worker 2 cannot be started, the others go on (exit code 3)");
+      expect(beside.err.seen()).toContain("Worker 2 cannot be started, the others keep serving (exit code 3)");
       expect(() => process.kill(healthy, 0)).not.toThrow();
       for (const { child, exit } of [crashing, beside]) {
         child.kill("SIGTERM");
@@ -180,7 +180,7 @@ for (const [name, engine] of engines) {
       const { child, exit, out, err, starts } = startWith({ PROBE_WORKERS: "2" }, ...plan);
       const first = Number((await out.until(/^serve/)).split(" ")[1]);
       const second = Number((await out.until(/^serve/)).split(" ")[1]);
-      expect(err.seen()).toContain("Worker 2 cannot be started, the others go on (exit code 78)");
+      expect(err.seen()).toContain("Worker 2 cannot be started, the others keep serving (exit code 78)");
       for (const pid of [first, second]) process.kill(pid, "SIGKILL");
       for (let again = 0; again < 2; again++) await out.until(/^serve/);
       expect(starts().slice(0, 3)).toEqual(["first ", "first 4567 2/2", "crash 4567 2/2"]);

@@ -109,7 +109,7 @@ export function movedFilesSuite(name: string, engine: EngineChoice | undefined):
       rmSync(`${file}-wal`);
       rmSync(`${file}-shm`);
       known.push(await thread(url));
-      await server.out.until(/has been made anew/);
+      await server.out.until(/recreated without loss/);
       known.push(await thread(url));
       expect(existsSync(`${file}-wal`)).toBe(true);
       process.kill(Number(readFileSync(join(data, "lock.pid"), "utf8")), "SIGKILL");
@@ -125,7 +125,7 @@ export function movedFilesSuite(name: string, engine: EngineChoice | undefined):
         const second = start();
         expect(await second.exit).toEqual([69, null]);
         expect(second.err.seen()).toMatch(/Another process \(pid \d+\) is using the data directory/);
-        await server.out.until(/lock file was removed; taken again/);
+        await server.out.until(/lock file was removed; lock retaken/);
       }
       await thread(url);
       server.child.kill("SIGTERM");

@@ -2,7 +2,7 @@ import { lookup as systemLookup } from "node:dns/promises";
 import ipaddr from "ipaddr.js";
 import { hostNameProblem, hostNames } from "../host-names.ts";
 
-/** A URL that must not be called. The text is for whoever gave the URL; it names no address that a name led to. */
+/** A URL that must not be called. The message is for its sender and names no resolved address. */
 export class EgressError extends Error {
   override readonly name = "EgressError";
 }

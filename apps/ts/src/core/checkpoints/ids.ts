@@ -4,11 +4,10 @@ const KEPT = 512;
 const TIMED = /^[0-9a-f]{8}-[0-9a-f]{4}-6[0-9a-f]{3}-/;
 
 /**
- * The ids under which the checkpoints of one run are stored. LangGraph makes an id from the process's clock before it is
- * put, and goes on calling the checkpoint by it: in writes, as parent, in events. Where that clock is behind the thread,
- * the id would sort below those of earlier checkpoints; then it is stored under the next id above the highest known one,
- * and everything that leaves the saver says that one. The checkpoint's own text keeps LangGraph's id: tasks and
- * interrupts are named after it.
+ * The ids under which the checkpoints of one run are stored. LangGraph makes an id from the process's clock before `put`, and
+ * uses it in writes, as parent and in events. If that clock is behind the thread, the id would sort below earlier checkpoints.
+ * The checkpoint is then stored under the next id above the highest known one, and everything that leaves the saver carries
+ * the stored id. The checkpoint's own JSON keeps LangGraph's id, because task and interrupt ids derive from it.
  */
 export class CheckpointIds {
   /** LangGraph's id to the stored one; mostly the same. */
@@ -16,7 +15,7 @@ export class CheckpointIds {
   /** The highest stored id of a namespace, as far as it is known here. */
   readonly #highest = new Recent<string>();
 
-  /** The stored id of a checkpoint; one that is met for the first time has been made by this process. */
+  /** The stored id of a checkpoint. An unknown id is new: this process made it. */
   of(id: string, ns: string): string {
     const known = this.#stored.get(id);
     if (known !== undefined) return known;
@@ -26,12 +25,12 @@ export class CheckpointIds {
     return stored;
   }
 
-  /** As `of`, where an id that was not met before is a stored one. */
+  /** Like `of`, but an unknown id is a stored one. */
   known(id: string): string {
     return this.#stored.get(id) ?? id;
   }
 
-  /** A checkpoint that is stored. `ns` undefined: no new id has to stand above it. */
+  /** Records a stored checkpoint. `ns` undefined: new ids need not sort above it. */
   learn(ns: string | undefined, id: string, stored = id): void {
     this.#stored.set(id, stored);
     if (stored !== id) this.#stored.set(stored, stored);
@@ -41,7 +40,7 @@ export class CheckpointIds {
   }
 }
 
-/** The id with a time of one tick (100 ns) after that of `floor`. What is no UUID of version 6 stays as it is. */
+/** The id with a time of one tick (100 ns) after that of `floor`. An id that is not a version 6 UUID is returned unchanged. */
 function above(floor: string, id: string): string {
   if (!TIMED.test(floor) || !TIMED.test(id)) return id;
   const time = BigInt(`0x${floor.slice(0, 8)}${floor.slice(9, 13)}${floor.slice(15, 18)}`) + 1n;
@@ -49,7 +48,7 @@ function above(floor: string, id: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-6${hex.slice(12)}${id.slice(18)}`;
 }
 
-/** A map that forgets what was neither set nor asked for in the last KEPT changes. */
+/** A map that drops entries not used within the last KEPT insertions. */
 class Recent<T> {
   #young = new Map<string, T>();
   #old = new Map<string, T>();

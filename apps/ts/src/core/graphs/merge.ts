@@ -110,7 +110,7 @@ function merge(objects: readonly (JsonObject | null | undefined)[]): JsonObject 
 }
 
 /**
- * Merged. A key for `base_url` stays with the endpoint that it was given for: whoever names another one for a run is not
+ * Merged. A key for `base_url` stays with the endpoint it was given for: a run that names another endpoint does not
  * sent the assistant's.
  */
 function withoutForeignKeys(layers: readonly (JsonObject | null | undefined)[]): JsonObject {

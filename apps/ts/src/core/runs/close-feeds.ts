@@ -27,7 +27,7 @@ export async function closeFeeds(
     if (isGoing(thread)) error ??= THREAD_DELETED;
   } catch (problem) {
     env.logger.error({ thread_id: target.thread_id, err: problem }, "the values of a thread could not be read");
-    // An empty answer would pass for the thread's values: whoever waits asks again, and the database says what became of it.
+    // An empty body would look like the thread's values. The waiters retry and read the outcome from the database.
     if (error === null) return suspend(env.hub, open);
   }
   if (error !== null) body = resultBody({ values: undefined, interrupts: undefined, error });

@@ -5,13 +5,13 @@ import type { Thread } from "#schemas/threads";
 import type { Hints } from "./hints.ts";
 import type { RunFailure } from "./repository.ts";
 
-/** What readers and waiters of a run are told whose thread was deleted. */
+/** Error for the readers and waiters of a run whose thread was deleted. */
 export const THREAD_DELETED: RunFailure = { error: "ThreadDeleted", message: "The thread of the run was deleted" };
 export const RUN_DELETED: RunFailure = { error: "RunDeleted", message: "The run was deleted" };
 
 /**
- * Marks a thread whose deletion has begun: no request can ask for a time to live of nothing. Whoever ends a run there sees
- * it, and if the deletion breaks off, retention completes it as soon as the thread is at rest.
+ * Marks a thread whose deletion has begun; no request can set a time to live of zero. The code that ends a run of the thread
+ * sees the mark. If the process dies, retention completes the deletion once the thread is idle.
  */
 export const GOING: NonNullable<NewThread["ttl"]> = { strategy: "delete", ttl_minutes: 0 };
 
@@ -19,12 +19,12 @@ export function isGoing(thread: Thread | undefined): boolean {
   return thread?.ttl?.ttl_minutes === 0;
 }
 
-/** Ids that are remembered: a reader asks within seconds. */
+/** Ids kept; readers ask within seconds. */
 const MOST = 10_000;
 
 /**
- * Threads and runs that were deleted lately, by this process or, as far as hints arrive, by another one. Tells a run that
- * was deleted from one that was rolled back, and from one that the database has lost.
+ * Recently deleted threads and runs, of this process and, if the hint arrived, of others. Distinguishes a deleted run from
+ * one that was rolled back and from one that the database has lost.
  */
 export class Deletions {
   readonly #ids = new LRUCache<string, true>({ max: MOST });

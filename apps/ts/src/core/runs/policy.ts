@@ -12,7 +12,7 @@ export const POLICY = {
   restarts: 10,
   /** Wait before the next attempt after the n-th strike or infrastructure failure; the last one holds for all later ones. */
   backoffMs: [0, 1_000, 3_000, 7_000, 15_000, 31_000, 60_000],
-  /** A suspect that nobody has tried for so long is claimed like any other run. */
+  /** A suspect that no process has tried for this long is claimed like any other run. */
   quarantineMs: 600_000,
   /** A sweep takes all runs of a dead process or none; one that it cannot lock holds up the others no longer than this. */
   lockPatienceMs: 5_000,
@@ -30,7 +30,7 @@ export const POLICY = {
 
 /** How a process looks for the run that ends processes. */
 export const QUARANTINE = {
-  /** Suspects have a process to themselves for so long, twice as long after every restart that did not show who it was. */
+  /** How long suspects have a process to themselves; doubles after every restart that did not identify the cause. */
   observeMs: 2_000,
   observeLongestMs: 30_000,
   /** How long suspects wait before a busy process takes nothing else, asks its runs to yield, and hands them back. */

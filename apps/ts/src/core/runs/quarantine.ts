@@ -52,7 +52,7 @@ export class Quarantine {
     this.#wanted = true;
   }
 
-  /** Claims suspects for a process that executes nothing; what was claimed is told by `observe`. */
+  /** Claims suspects for an idle process; `observe` then reports each of them. */
   async claim(claim: () => Promise<number>): Promise<void> {
     this.#closed = true;
     try {
@@ -116,7 +116,7 @@ export class Quarantine {
     const now = performance.now();
     if (this.#heldSince === undefined) {
       this.#heldSince = now;
-      this.#deps.logger.info({ running: of.handles.length, waited_ms: waited }, "suspects wait: taking nothing else");
+      this.#deps.logger.info({ running: of.handles.length, waited_ms: waited }, "claims paused for quarantine");
     }
     const handBack = eager ? now - this.#heldSince >= QUARANTINE.eagerHandBackMs : waited >= this.#waitMs.handBack;
     if (handBack) for (const handle of of.handles) handle.shutdown();

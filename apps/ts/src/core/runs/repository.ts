@@ -179,7 +179,7 @@ export interface RunRepository {
    */
   claim(request: ClaimRequest): Promise<RunRecord[]>;
   /**
-   * Takes the due suspects of one half, for a worker that executes nothing else: whoever dies with them shows that the
+   * Takes the due suspects of one half, for a worker that executes nothing else: its death shows that the
    * others are innocent. They keep their mark until `clearSuspects`.
    */
   claimSuspects(request: ClaimRequest): Promise<RunRecord[]>;
@@ -250,7 +250,7 @@ export interface StateChange {
   error?: RunFailure | null;
 }
 
-/** Who writes: an id of its own, and the worker whose lease it lives by (undefined: none at present). */
+/** A state writer: its own id, and the worker whose lease it depends on (undefined: none at present). */
 export interface StateWriter {
   writer_id: string;
   worker_id?: string | undefined;

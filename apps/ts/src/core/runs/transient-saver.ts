@@ -100,7 +100,7 @@ export class TransientSaver extends BaseCheckpointSaver {
     this.#writes.clear();
   }
 
-  /** A checkpoint that was not put (yet) comes after all others. */
+  /** An unknown checkpoint sorts after all others. */
   #orderOf(checkpointId: string | undefined): number {
     for (const space of this.#spaces.values()) {
       const entry = checkpointId === undefined ? undefined : space.get(checkpointId);

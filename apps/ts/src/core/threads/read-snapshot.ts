@@ -63,7 +63,7 @@ export async function passOverRefused({ graph, saver, logger }: SnapshotReader, 
   if (await isReadable({ graph }, config)) return;
   saver.salvage({ leaveOut: "updates", tasks: new Set() });
   if (await isReadable({ graph }, config)) {
-    logger.warn({ thread_id: threadId, checkpoint_id: at }, "updates that an earlier run failed on are left out");
+    logger.warn({ thread_id: threadId, checkpoint_id: at }, "updates of a failed run skipped");
   } else saver.salvage(undefined);
 }
 
@@ -78,7 +78,7 @@ async function salvage(
     saver.salvage(how);
     const snapshot = await graph.getState(config, options).catch(failed);
     if (snapshot === undefined || snapshot.config?.configurable?.checkpoint_id === undefined) continue;
-    logger.warn({ thread_id, checkpoint_ns, checkpoint_id, err: error }, "state cannot be read whole");
+    logger.warn({ thread_id, checkpoint_ns, checkpoint_id, err: error }, "state read in part");
     return explained(snapshot, how, error);
   }
   const how = { leaveOut: "writes" as const, problems: [], tasks: new Set<string>() };

@@ -330,7 +330,7 @@ export class StateService {
     return write().catch(async (error: unknown) => {
       if (saver.failure !== undefined || error instanceof RuntimeError) failed(error);
       if (await isReadable(reader, { configurable: this.#configurable(access) })) failed(error);
-      logger.warn({ thread_id: access.threadId, err: error }, "state is written over what cannot be read of it");
+      logger.warn({ thread_id: access.threadId, err: error }, "unreadable state overwritten");
       salvageAll(saver);
       return write().catch(failed);
     });

@@ -1,4 +1,4 @@
-/** A write proves itself; where there was none for so long, one is made for the question. */
+/** Without a write for this long, the check makes one. */
 const IDLE_MS = 30_000;
 
 /** Whether writes work, known from those that were made anyway. Asked by /ready; costs a write nothing but a clock. */

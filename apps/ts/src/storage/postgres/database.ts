@@ -39,7 +39,7 @@ export interface DatabaseOptions {
   patience?: Patience;
   /** Sees every error of a statement that is not sent again. */
   onError?: ((error: unknown) => void) | undefined;
-  /** Told what this process goes on without, and why. */
+  /** Called when the process continues without a feature, with the reason. */
   onLimited?: (what: "timelines" | "prepared statements", reason: Error) => void;
 }
 
@@ -275,7 +275,7 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** What is between gives the connection other backends than those that know its statements. */
+  /** A pooler gives the connection backends that do not know its prepared statements. */
   #stopPreparing(reason: Error): void {
     if (!this.#prepare) return;
     this.#prepare = false;

@@ -13,7 +13,7 @@ export interface StatementLook {
 }
 
 export interface StatementFindings {
-  /** Whether somebody stands between. */
+  /** Whether a pooler stands between this process and the server. */
   pooled: boolean;
   /** Whether statements prepared on one connection get lost; undefined when that could not be seen. */
   lost?: boolean;

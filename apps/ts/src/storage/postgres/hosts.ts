@@ -51,7 +51,7 @@ export class Hosts {
     return this.#urls[this.#at] as string;
   }
 
-  /** The host of this URL did not do. Whoever comes later, from a connection that was made to it before, changes nothing. */
+  /** The host of this URL was refused. Ignored for a host that is no longer the current one. */
   failed(url: string): void {
     if (url === this.url) this.#at = (this.#at + 1) % this.count;
   }

@@ -50,7 +50,7 @@ export async function openPostgresStorage(options: PostgresOptions): Promise<Pos
     const confirm = () => database.confirm();
     const keeper = postgresKeeper({ url, settings, ttlMs: leaseMs, logger, confirm });
     identity.onChange(() => {
-      logger.warn({}, "another server took the place of the database; what it lacks is lost");
+      logger.warn({}, "database timeline changed; runs that it lacks are lost");
       keeper.lose();
     });
     return {
