@@ -6,10 +6,12 @@ import { dropStorage, storageEnvironment } from "../servers/storage.ts";
 import { RestartedServer } from "./restarted-server.ts";
 
 export interface Poisoning {
-  kind: "abort" | "kill" | "exit" | "loop";
+  kind: "abort" | "kill" | "exit" | "loop" | "memory";
   neighbours: number;
   servers?: number;
   env?: Record<string, string>;
+  /** Engine and its flags; Bun by default. */
+  program?: readonly [string, ...string[]];
 }
 
 /** A client that comes back when the server was away, with the same request. */
@@ -41,7 +43,7 @@ export async function poisonEndsAlone(poisoning: Poisoning): Promise<{ deaths: n
   const env = { FRACTAL_DATA_DIR: dir, N_JOBS_PER_WORKER: "300", ...storage, ...poisoning.env };
   const servers: RestartedServer[] = [];
   try {
-    for (let i = 0; i < count; i++) servers.push(await RestartedServer.start(env));
+    for (let i = 0; i < count; i++) servers.push(await RestartedServer.start(env, poisoning.program));
     const [server] = servers as [RestartedServer];
     const start = (i: number, assistant_id: string, input: object) =>
       ask(servers[i % count] as RestartedServer, "/runs", {

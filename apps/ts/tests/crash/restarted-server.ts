@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join, resolve } from "node:path";
 
+const BUN: readonly [string, ...string[]] = [process.execPath, "--no-env-file", "--no-install"];
 const entry = resolve(import.meta.dir, "../../src/index.ts");
 
 /**
@@ -10,6 +11,7 @@ const entry = resolve(import.meta.dir, "../../src/index.ts");
  */
 export class RestartedServer implements AsyncDisposable {
   readonly #env: Record<string, string>;
+  readonly #program: readonly [string, ...string[]];
   #child: ChildProcess | undefined;
   #over = false;
   #lease = "";
@@ -19,12 +21,14 @@ export class RestartedServer implements AsyncDisposable {
   /** How often it has ended. */
   deaths = 0;
 
-  private constructor(env: Record<string, string>) {
+  private constructor(env: Record<string, string>, program: readonly [string, ...string[]]) {
     this.#env = env;
+    this.#program = program;
   }
 
-  static async start(env: Record<string, string>): Promise<RestartedServer> {
-    const server = new RestartedServer(env);
+  /** @param program Engine and its flags; Bun by default. */
+  static async start(env: Record<string, string>, program = BUN): Promise<RestartedServer> {
+    const server = new RestartedServer(env, program);
     server.#spawn("first");
     await server.#ready.promise;
     return server;
@@ -35,7 +39,8 @@ export class RestartedServer implements AsyncDisposable {
   }
 
   #spawn(reason: "first" | "crash"): void {
-    const child = spawn(process.execPath, ["--no-env-file", "--no-install", entry, "start"], {
+    const [command, ...flags] = this.#program;
+    const child = spawn(command, [...flags, entry, "start"], {
       cwd: join(import.meta.dir, "fixtures"),
       env: {
         PATH: process.env.PATH,
