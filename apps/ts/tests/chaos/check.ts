@@ -109,8 +109,9 @@ export function checkDelivered(seen: readonly SseEvent[], log: readonly SseEvent
 /**
  * Steps of one run as the judge saw them: in a row, and an attempt begins with the step at which the one before stood, or
  * with the last that it had finished (`again`: 1; with 0 not even that, because its checkpoint is written before the next
- * step). "loosely": two attempts may have been at work for a moment, as when a process is frozen and goes on; then only
- * that no step was left out.
+ * step: durability "sync"). "loosely": only that no step was left out, because two attempts may have been at work for a
+ * moment (a frozen process that goes on), or because the checkpoints of durability "async" may be late by any number of
+ * steps when the process is killed.
  */
 export function checkSteps(calls: readonly Call[], steps: number, again: 0 | 1 | "loosely" = 1): void {
   const seen = calls.map(({ step }) => step);

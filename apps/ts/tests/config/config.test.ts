@@ -320,7 +320,7 @@ describe("settings that are not implemented", () => {
 describe("warnings", () => {
   it("tell of an address that lets others in", async () => {
     expect((await load({ HOST: "0.0.0.0" })).warnings).toEqual([
-      "HOST is 0.0.0.0: whoever reaches this address can use the server, there is no authentication yet",
+      "HOST is 0.0.0.0: anyone who can reach this address can use the server; there is no authentication yet",
     ]);
   });
 

@@ -51,7 +51,7 @@ export function blockedSuite(name: string, engine: EngineChoice | undefined): vo
         const server = start({ FRACTAL_MAX_ATTEMPTS: "2" }, command);
         const url = await server.url();
         const { run_id, thread_id } = (await (await begin(url, "exit")).json()) as Record<string, string>;
-        const line = JSON.parse(await server.out.until(/process\.exit was called/)) as object;
+        const line = JSON.parse(await server.out.until(/process\.exit called/)) as object;
         expect(line).toMatchObject({ level: "fatal", code: 0 });
         expect(await server.err.until(/starting it again/)).toContain("The server ended unexpectedly (exit code 1)");
         const run = await eventually(

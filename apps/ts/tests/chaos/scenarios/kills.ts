@@ -13,7 +13,11 @@ async function kill(effort: Effort): Promise<string> {
   });
   const load = new Load(fleet, random);
   await load.start(6);
-  const followed = streams(fleet, 4, { steps: effort.n(40, 300), ms: 100 });
+  const n = effort.n(40, 300);
+  const followed = (["sync", "async"] as const).map((durability) => ({
+    durability,
+    streams: streams(fleet, 2, { steps: n, ms: 100, durability }),
+  }));
   const rounds = effort.n(5, 120);
   for (let i = 0; i < rounds; i++) {
     await pause(300 + random() * 1200);
@@ -24,10 +28,12 @@ async function kill(effort: Effort): Promise<string> {
     if (i % 3 === 2) await load.renew();
   }
   await load.stop();
-  for (const seen of await followed) {
-    checkStream(seen.events);
-    checkSteps(fleet.judge.of(seen.runId), effort.n(40, 300));
-    checkDelivered(seen.events, await replay(fleet.at(0), seen));
+  for (const { durability, streams: ended } of followed) {
+    for (const seen of await ended) {
+      checkStream(seen.events);
+      checkSteps(fleet.judge.of(seen.runId), n, durability === "sync" ? 0 : "loosely");
+      checkDelivered(seen.events, await replay(fleet.at(0), seen));
+    }
   }
   await settled(fleet, load);
   await load.checkStates();
@@ -48,6 +54,7 @@ async function zombie(effort: Effort): Promise<void> {
     const body = {
       assistant_id: "steps",
       input: { steps: 40, ms: 40 },
+      durability: "sync",
       config: { recursion_limit: 100 },
       stream_resumable: true,
     };

@@ -70,7 +70,7 @@ async function pgbouncer(effort: Effort): Promise<string> {
   let killed = false;
   const follow = streamRun(fleet, {
     threadId: await fleet.thread(),
-    body: { assistant_id: "steps", ...LONG, input: { steps: n, ms: 50 } },
+    body: { assistant_id: "steps", ...LONG, durability: "sync", input: { steps: n, ms: 50 } },
     onEvent: (_event, sofar) => {
       if (killed || sofar.length < 10) return;
       killed = true;
@@ -81,7 +81,7 @@ async function pgbouncer(effort: Effort): Promise<string> {
   const seen = await follow;
   await load.stop();
   checkStream(seen.events);
-  checkSteps(fleet.judge.of(seen.runId), n);
+  checkSteps(fleet.judge.of(seen.runId), n, 0);
   expect(seen.events.filter(({ event }) => event === "metadata")).toHaveLength(2);
   for (const instance of fleet.instances) checkDelivered(seen.events, await replay(instance, seen));
   await settled(fleet, load);
@@ -121,7 +121,7 @@ async function skew(): Promise<void> {
   let victim: Promise<void> | undefined;
   const seen = await streamRun(fleet, {
     threadId,
-    body: { assistant_id: "steps", ...LONG, input: { steps: 20, ms: 60 } },
+    body: { assistant_id: "steps", ...LONG, durability: "sync", input: { steps: 20, ms: 60 } },
     pick: (connection) => (connection === 0 ? ahead.url : behind.url),
     onEvent: (_, sofar) => {
       if (victim === undefined && sofar.length > 6) victim = ahead.kill();
@@ -129,7 +129,7 @@ async function skew(): Promise<void> {
   });
   await victim;
   checkStream(seen.events);
-  checkSteps(fleet.judge.of(seen.runId), 20);
+  checkSteps(fleet.judge.of(seen.runId), 20, 0);
   const skewed = await fleet.query("select run_id from fractal.runs where abs(created_at - fractal.now_ms()) > 600000");
   expect(skewed, "I19: a time that is not the database's").toEqual([]);
   expect(made.map(({ created_at }) => Math.abs(Date.parse(created_at) - Date.now()) < 600_000)).toEqual([true, true]);
