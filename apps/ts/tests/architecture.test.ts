@@ -42,7 +42,7 @@ describe("the layers", () => {
     expect(violations(result)).toEqual([]);
     const ours = result.modules.filter((module) => sources.some((folder) => module.source.startsWith(folder)));
     expect(ours.length).toBeGreaterThanOrEqual(MODULES_AT_LEAST);
-  });
+  }, 60_000);
 
   it("never allow each other both ways", () => {
     for (const [layer, below] of Object.entries(allowed)) {

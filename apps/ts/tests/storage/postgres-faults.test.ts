@@ -241,6 +241,21 @@ describe.skipIf(missing !== undefined)(`Postgres, when it is in trouble (${missi
       expect(proxy.lost).toBe(1);
     });
 
+    it("has taken a lane for a state write, which is freed; one that is under way keeps its lane", async () => {
+      const [left, kept] = [id(), id()];
+      for (const thread_id of [left, kept]) await far.threads.insert(ALICE, { thread_id, metadata: {} });
+      const acquire = (threadId: string) => far.lanes.acquire(ALICE, threadId, { writer_id: id(), worker_id: "w1" });
+      await acquire(kept);
+      proxy.loseAnswerTo("acquire_v2");
+      await expect(acquire(left)).rejects.toThrow();
+      expect(proxy.lost).toBe(1);
+      expect(await acquire(left)).toBe("busy");
+      expect(await far.lanes.freeLost("w1")).toMatchObject([{ threadId: left, epoch: 1 }]);
+      expect(await acquire(left)).toMatchObject({ epoch: 2 });
+      expect(await far.lanes.freeLost("w1")).toEqual([]);
+      expect(await acquire(kept)).toBe("busy");
+    });
+
     it("has made the thread, and gives it", async () => {
       const thread_id = id();
       const thread = { thread_id, metadata: { a: 1 } };

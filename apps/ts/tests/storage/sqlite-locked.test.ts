@@ -98,6 +98,24 @@ describe("A database that another program keeps locked", () => {
     expect((await storage.threads.insert(ANONYMOUS, thread))?.thread_id).toBe(thread.thread_id);
   });
 
+  it("frees the lane of a failed state write when it can", async () => {
+    await storage[Symbol.asyncDispose]();
+    storage = await openSqliteStorage({ dataDir, lockedMs: 50 });
+    const { thread_id } = (await storage.threads.insert(ANONYMOUS, newThread())) as { thread_id: string };
+    const acquire = () => storage.lanes.acquire(ANONYMOUS, thread_id, { writer_id: id(), worker_id: "w1" });
+    const fence = await acquire();
+    if (typeof fence === "string") throw new Error(fence);
+    expect(await storage.lanes.freeLost("w1")).toEqual([]);
+    const other = await locked(path());
+    await expect(storage.lanes.abandon(fence)).rejects.toMatchObject({ code: "unavailable" });
+    await expect(storage.lanes.freeLost("w1")).rejects.toMatchObject({ code: "unavailable" });
+    unlock(other);
+    expect(await acquire()).toBe("busy");
+    expect(await storage.lanes.freeLost("w1")).toEqual([fence]);
+    expect(await storage.lanes.freeLost("w1")).toEqual([]);
+    expect(await acquire()).toMatchObject({ epoch: 2 });
+  });
+
   it("ends what waits when it is closed", async () => {
     const other = await locked(path());
     const write = storage.threads.insert(ANONYMOUS, newThread());

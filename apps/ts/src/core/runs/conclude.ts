@@ -48,7 +48,9 @@ async function refreshThread(env: RunEnvironment, run: RunRecord): Promise<void>
     const state = await readRunState(graph, run.thread_id, { saver, logger: env.logger });
     await lanes.complete(fence, { scope: checkpointScope, state, metadata: {}, events: [], error: run.error });
   } catch (error) {
-    await lanes.abandon(fence);
+    await lanes.abandon(fence).catch((failure: unknown) => {
+      env.logger.warn({ thread_id: run.thread_id, err: failure }, "lane not freed; trying again");
+    });
     throw error;
   }
 }

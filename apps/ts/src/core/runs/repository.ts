@@ -262,6 +262,11 @@ export interface LaneRepository {
   acquire(scope: AuthScope, threadId: string, writer: StateWriter): Promise<Fence | "busy" | "no_thread">;
   /** Writes the thread's new state and events and frees the lane, in one transaction. */
   complete(fence: Fence, change: StateChange): Promise<Thread | "fenced">;
-  /** Frees the lane after a failed write. */
+  /** Frees the lane after a failed write. Once it was called, `freeLost` frees what it could not. */
   abandon(fence: Fence): Promise<void>;
+  /**
+   * Frees the lanes of state writes of this worker that are over: the answer to `acquire` was lost, or `abandon` failed.
+   * Their worker lives on, so no sweep takes them.
+   */
+  freeLost(workerId: string): Promise<Fence[]>;
 }

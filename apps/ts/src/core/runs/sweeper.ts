@@ -16,7 +16,10 @@ const BATCH = 100;
 /** The worker of a deaf run takes its lane away itself; only when it does not, because its process hangs, a sweep does. */
 const OWN_WORKER_FIRST_MS = 5_000;
 
-/** Gives runs whose worker is gone to others. At start only, where the process has the database to itself. */
+/**
+ * Gives runs whose worker is gone to others (at start only, where the process has the database to itself), and frees lanes
+ * of this process's own state writes that could not be freed when these ended.
+ */
 export class Sweeper {
   readonly #env: RunEnvironment;
   readonly #limits: Required<SweeperLimits>;
@@ -82,8 +85,20 @@ export class Sweeper {
     this.#onSwept();
   }
 
+  async #freeLost(): Promise<void> {
+    const { storage, logger, hints, workerId } = this.#env;
+    const worker = workerId();
+    if (worker === undefined) return;
+    const freed = await storage.lanes.freeLost(worker);
+    if (freed.length === 0) return;
+    for (const { threadId, epoch } of freed)
+      logger.warn({ thread_id: threadId, epoch }, "lane of a lost state write freed");
+    this.#onSwept();
+    hints.wake();
+  }
+
   #arm(): void {
-    if (this.#stopped || !this.#env.storage.shared) return;
+    if (this.#stopped) return;
     this.#timer = setTimeout(() => this.#next(), jittered(this.#limits.everyMs));
     this.#timer.unref?.();
   }
@@ -95,9 +110,11 @@ export class Sweeper {
   async #round(): Promise<void> {
     const { storage, logger, observer } = this.#env;
     try {
-      await this.sweep();
+      await this.#freeLost();
+      // Embedded storage has no other workers.
+      if (storage.shared) await this.sweep();
       this.#troubled = false;
-      if (performance.now() < this.#auditAt) return;
+      if (!storage.shared || performance.now() < this.#auditAt) return;
       this.#auditAt = performance.now() + this.#limits.auditEveryMs;
       const repaired = await storage.runs.audit();
       if (repaired === 0) return;

@@ -2,8 +2,10 @@ import { LRUCache } from "lru-cache";
 import type { StoredCheckpoint } from "#core/checkpoints/repository";
 import type { Place } from "./state-place.ts";
 
-/** Characters of JSON kept; a page of 100 checkpoints of a long conversation is about half a million. */
+/** Characters of keys and JSON kept; a page of 100 checkpoints of a long conversation is about half a million. */
 const MAX_SIZE = 32 * 1024 * 1024;
+/** A conversation that nobody has read for so long, ms, is no longer worth its memory. */
+const UNREAD_MS = 3 * 60_000;
 
 /**
  * JSON texts of past states. A checkpoint never changes once it stands, only its pending writes may grow, and making its
@@ -11,7 +13,14 @@ const MAX_SIZE = 32 * 1024 * 1024;
  * again. The key holds everything that the state is made of, so a stale entry is never found, only never used again.
  */
 export class HistoryCache {
-  readonly #texts = new LRUCache<string, string>({ maxSize: MAX_SIZE, sizeCalculation: (text) => text.length + 1 });
+  readonly #texts = new LRUCache<string, string>({
+    maxSize: MAX_SIZE,
+    sizeCalculation: (text, key) => text.length + key.length,
+    ttl: UNREAD_MS,
+    ttlResolution: 1_000,
+    updateAgeOnGet: true,
+  });
+  #purged = performance.now();
 
   get(key: string): string | undefined {
     return this.#texts.get(key);
@@ -19,6 +28,9 @@ export class HistoryCache {
 
   set(key: string, text: string): void {
     this.#texts.set(key, text);
+    if (performance.now() - this.#purged < UNREAD_MS / 3) return;
+    this.#purged = performance.now();
+    this.#texts.purgeStale();
   }
 }
 

@@ -315,7 +315,9 @@ export class StateService {
     } catch (error) {
       saver?.close(error);
       await saver?.idle();
-      await this.#deps.lanes.abandon(fence);
+      await this.#deps.lanes.abandon(fence).catch((failure: unknown) => {
+        this.#deps.logger.warn({ thread_id: threadId, err: failure }, "lane not freed; trying again");
+      });
       if (error instanceof LeaseLostError) throw busy();
       throw error;
     }

@@ -1,3 +1,4 @@
+import type { Fence } from "#core/runs/fence";
 import type { LaneRepository } from "#core/runs/repository";
 import type { ThreadStatus } from "#schemas/threads";
 import { allowed } from "../common/json-filters.ts";
@@ -14,6 +15,9 @@ interface Held {
 }
 
 export function sqliteLanes(connection: Connection): LaneRepository {
+  /** Lanes of failed state writes: a locked file or a full disk may have kept them from being freed. */
+  const unfreed = new Set<Fence>();
+
   /** The thread whose lane a state writer holds under this fence. */
   function held(fence: { threadId: string; runId: string; epoch: number }): Held | undefined {
     return connection
@@ -22,6 +26,15 @@ export function sqliteLanes(connection: Connection): LaneRepository {
           "where t.thread_id = ? and l.active = ? and l.epoch = ? and l.active_seq is null",
       )
       .get<Held>(fence.threadId, fence.runId, fence.epoch);
+  }
+
+  async function abandon(fence: Fence): Promise<void> {
+    await connection.write(() => {
+      const holder = held(fence);
+      if (holder === undefined) return;
+      if (freeLane(connection, holder.thread)) setThreadStatus(connection, holder.thread, "busy");
+    });
+    unfreed.delete(fence);
   }
 
   return {
@@ -77,11 +90,15 @@ export function sqliteLanes(connection: Connection): LaneRepository {
         return loadThread(connection, thread);
       }),
 
-    abandon: async (fence) =>
-      connection.write(() => {
-        const holder = held(fence);
-        if (holder === undefined) return;
-        if (freeLane(connection, holder.thread)) setThreadStatus(connection, holder.thread, "busy");
-      }),
+    abandon: async (fence) => {
+      unfreed.add(fence);
+      await abandon(fence);
+    },
+
+    freeLost: async () => {
+      const lost = [...unfreed];
+      for (const fence of lost) await abandon(fence);
+      return lost;
+    },
   };
 }

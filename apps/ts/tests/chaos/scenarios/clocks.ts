@@ -61,8 +61,11 @@ async function skewed(effort: Effort, what: { offsets: readonly string[]; count:
   for (const offset of what.offsets) {
     const wrong = await fleet.add({ env: clock(offset) ?? {} });
     await threads(what.count, (i) => (i % 2 === 0 ? alternate(right.url, wrong.url) : alternate(wrong.url, right.url)));
-    await handOver(wrong, right, Math.min(AT_ONCE, what.count));
-    forgetClock(wrong.pid);
+    for (let left = what.count; left > 0; left -= AT_ONCE) {
+      await handOver(wrong, right, Math.min(AT_ONCE, left));
+      forgetClock(wrong.pid);
+      if (left > AT_ONCE) await wrong.start();
+    }
   }
   await settled(fleet);
   return `${what.offsets.length} offsets, ${what.count} threads each: 0 lost`;

@@ -15,6 +15,24 @@ const STATEMENTS = [
   "fractal.sweep_v2",
 ];
 
+/** A state write whose answer is lost: the thread takes the next one, though its process lives on. */
+async function lostStateWrites(fleet: Fleet, between: DatabaseProxy): Promise<void> {
+  const { url } = fleet.at(0);
+  for (const statement of ["fractal.acquire_v2", "fractal.complete_v1"]) {
+    const threadId = await fleet.thread();
+    const runs = `/threads/${threadId}/runs`;
+    const run = { assistant_id: "steps", input: { steps: 2, ms: 0 } };
+    await ask(url, `${runs}/wait`, run);
+    between.loseAnswerTo(statement);
+    const write = () => post(url, `/threads/${threadId}/state`, { values: { log: ["written"] }, as_node: "step" });
+    const first = await write();
+    expect(between.armed).toBe(false);
+    expect([200, 503], statement).toContain(first.status);
+    await eventually(write, ({ status }) => status === 200, 25_000);
+    await ask(url, `${runs}/wait`, run);
+  }
+}
+
 async function lostAnswer(): Promise<string> {
   let proxy: DatabaseProxy | undefined;
   await using fleet = await Fleet.start({
@@ -50,6 +68,7 @@ async function lostAnswer(): Promise<string> {
     else expect((await ask(url, `/threads/${threadId}`)).values.log).toEqual(steps(5));
   }
   expect(broken, "I1: runs that do not end after the answer to a statement was lost").toEqual([]);
+  await lostStateWrites(fleet, between);
   await settled(fleet);
   return `${between.lost} answers lost`;
 }
@@ -192,7 +211,7 @@ async function reject(effort: Effort): Promise<void> {
 export const DATABASE: Scenario[] = [
   {
     name: "T-LOSTANSWER",
-    proves: "I1: a statement that was committed and whose answer was lost leaves no run behind",
+    proves: "I1: a statement that was committed and whose answer was lost leaves no run or held thread behind",
     run: lostAnswer,
   },
   {
