@@ -1,5 +1,4 @@
 import { LeaseLostError, RuntimeError } from "#core/errors";
-import type { GraphLike } from "#core/graphs/registry";
 import { encodeJson } from "#core/graphs/wire";
 import type { AuthScope } from "#core/identity/scope";
 import { type ClosingEvent, RunEmitter } from "#core/streams/emitter";

@@ -97,7 +97,7 @@ export class Pump {
       if (event.tags?.includes("langsmith:hidden")) continue;
       if (event.event !== "on_chain_stream" || event.run_id !== runId) {
         if (this.#emitter.watched) this.#emitter.emit("events", "", events.encode(event));
-      } else if (!isEnvelope(event.data.chunk)) this.#chunk(this.#stored(event.data.chunk));
+      } else this.#chunk(this.#stored(event.data.chunk));
     }
   }
 
@@ -174,12 +174,6 @@ export class Pump {
       this.#emitter.emit("messages", ns, `[${piece},${call.metadata}]`);
     }
   }
-}
-
-/** A note about a checkpoint that langgraph adds to its event stream; one of mode `checkpoints` has a config. */
-function isEnvelope(chunk: unknown[]): boolean {
-  const [mode, payload] = chunk.slice(-2);
-  return mode === "checkpoints" && (payload as JsonObject).config === undefined;
 }
 
 function encodeEvent(mode: string, payload: unknown): string {
