@@ -41,4 +41,13 @@ describe("the documentation", () => {
   it("keeps the README under 200 lines", () => {
     expect(readFileSync(join(root, "README.md"), "utf8").split("\n").length).toBeLessThan(200);
   });
+
+  it("states the versions of LangGraph.js that the package promises", () => {
+    const manifest = JSON.parse(readFileSync(join(root, "apps/ts/package.json"), "utf8"));
+    const range: string = manifest.peerDependencies["@langchain/langgraph"];
+    const page = readFileSync(join(root, "docs/conformance.md"), "utf8");
+    expect(page).toContain(`\`@langchain/langgraph\`: \`${range}\``);
+    expect(page).toContain(`gets ${manifest.dependencies["@langchain/langgraph"]}.`);
+    expect(readFileSync(join(root, "README.md"), "utf8")).toContain(`from ${range.match(/[\d.]+/)?.[0]} to`);
+  });
 });

@@ -44,7 +44,7 @@ function registryOf(graphs: Record<string, Served>): GraphRegistry {
       if (served === undefined) throw new RuntimeError("not_found", `Graph "${id}" not found`);
       return served.graph as GraphLike;
     },
-    toolkit: () => ({ Command, Send, RunControl: undefined, isGraphDrained: undefined, serde }),
+    toolkit: () => ({ Command, Send, RunControl: undefined, isGraphDrained: undefined, showsInterrupts: true, serde }),
     schemas: unused,
     subgraphs: unused,
     drawing: unused,

@@ -54,6 +54,26 @@ describe("a run that was killed between its last checkpoint and its end", () => 
     expect(done.greeting).toBe("Ada is 36");
   });
 
+  it("shows a later reader where it stands, in the modes that it was started with", async () => {
+    const told = async (stream_mode: string[]) => {
+      await using server = new CrashServer();
+      const threadId = await newThread(server);
+      const body = { assistant_id: "subgraphs", input: {}, stream_resumable: true, stream_mode };
+      const runId = await killBeforeTheEnd(server, threadId, body);
+      await standing(server, threadId, runId);
+      const events = await (await server.rejoin(threadId, runId, "-1")).rest();
+      const attempt = events.findLastIndex(({ event }) => event === "metadata");
+      expect(events[attempt]?.data.attempt).toBe(2);
+      return events.slice(attempt + 1, -1).map(({ event, data }) => [event, data]);
+    };
+    const __interrupt__ = [{ value: "approve?", id: expect.any(String) }];
+    expect(await told(["values", "updates"])).toEqual([
+      ["updates", { __interrupt__ }],
+      ["values", { trail: ["before"], __interrupt__ }],
+    ]);
+    expect(await told(["custom"])).toEqual([]);
+  });
+
   it("keeps both questions of parallel nodes", async () => {
     await using server = new CrashServer();
     const threadId = await newThread(server);

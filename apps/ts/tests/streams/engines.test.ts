@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
 import { CrashServer, type EngineName, eventually, testNode } from "../crash/server.ts";
-import { SseReader, shapeOf } from "../runs/sse-client.ts";
+import { dataOf, SseReader, shapeOf } from "../runs/sse-client.ts";
 import { RawClient } from "./raw-client.ts";
 
 const engines: EngineName[] = testNode === undefined ? ["bun"] : ["bun", "node"];
@@ -43,6 +43,17 @@ for (const engine of engines) {
       expect(early.length).toBeLessThan(25);
       expect(await status(thread)).toBe("running");
       expect((await reader.rest()).filter(({ event }) => event === "messages")).toHaveLength(30);
+    });
+
+    it("show an interrupt with the whole state, and who called whom", async () => {
+      const thread = await server.thread();
+      const body = { assistant_id: "subgraphs", input: {}, stream_mode: ["values", "events"] };
+      const events = await (await server.stream(`/threads/${thread}/runs/stream`, body)).rest();
+      const __interrupt__ = [{ value: "approve?", id: expect.any(String) }];
+      expect(dataOf(events, "values").at(-1)).toEqual({ trail: ["before"], __interrupt__ });
+      const told: { name: string; parent_ids: string[] }[] = dataOf(events, "events");
+      expect([told[0]?.name, told[0]?.parent_ids]).toEqual(["subgraphs", []]);
+      expect(told.find(({ name }) => name === "approve")?.parent_ids).toHaveLength(5);
     });
 
     it("are broken off when the server stops, after they have said when to come back", async () => {

@@ -76,13 +76,17 @@ describe("joining a stream", () => {
       expect(byId.text).toContain("event: end");
     });
 
-    it("shows an interrupt once, whatever was asked for", async () => {
-      for (const stream_mode of ["values", "updates", "custom", "messages-tuple", ["updates", "values"]]) {
-        const { events, run } = await over({ assistant_id: "interrupting", input: {}, stream_mode });
+    it("shows an interrupt in values and in updates only, and to who asks afterwards", async () => {
+      for (const stream_mode of [["values"], ["updates"], ["custom"], ["messages-tuple"], ["updates", "values"]]) {
+        const { events, run } = await over({ assistant_id: "asking", input: {}, stream_mode });
         const replayed = await server.join(run, { from: "-1" });
         expect(replayed).toEqual(events);
-        const shows = replayed.filter(({ data }) => data?.__interrupt__ !== undefined);
-        expect(shows).toHaveLength(Array.isArray(stream_mode) ? 2 : 1);
+        const shows = replayed.filter(({ data }) => data?.__interrupt__ !== undefined).map(({ event }) => event);
+        expect(new Set(shows)).toEqual(new Set(stream_mode.filter((mode) => mode === "values" || mode === "updates")));
+        const whole = { log: ["before", "work"], __interrupt__: [{ value: "one?" }, { value: "two?" }] };
+        expect((await server.get(`${runPath(run)}/join`)).body).toMatchObject(whole);
+        if (!stream_mode.includes("values")) continue;
+        expect(replayed.findLast(({ event }) => event === "values")?.data).toMatchObject(whole);
       }
     });
 

@@ -43,40 +43,6 @@ describe("stream modes", () => {
     });
   });
 
-  describe("interrupts", () => {
-    const asked = [{ value: "name?", id: expect.any(String) }];
-
-    it("show in values and in updates, as langgraph sends them", async () => {
-      const events = await stream({ assistant_id: "interrupting", input: {}, stream_mode: ["values", "updates"] });
-      for (const mode of ["values", "updates"]) expect(dataOf(events, mode).at(-1)).toEqual({ __interrupt__: asked });
-    });
-
-    it("show as values where neither values nor updates was asked for", async () => {
-      for (const stream_mode of [
-        "custom",
-        "tasks",
-        "messages-tuple",
-        "messages",
-        "tools",
-        "debug",
-        "checkpoints",
-        "events",
-      ]) {
-        const events = await stream({ assistant_id: "interrupting", input: {}, stream_mode });
-        expect(dataOf(events, "values")).toEqual([{ __interrupt__: asked }]);
-      }
-      const updates = await stream({ assistant_id: "interrupting", input: {}, stream_mode: "updates" });
-      expect(dataOf(updates, "values")).toEqual([]);
-    });
-
-    it("show the empty list of a breakpoint only where it was asked for", async () => {
-      const body = { assistant_id: "breakpoints", input: {}, interrupt_before: ["b"] };
-      const loud = await stream({ ...body, stream_mode: ["values", "updates"] });
-      for (const mode of ["values", "updates"]) expect(dataOf(loud, mode).at(-1)).toEqual({ __interrupt__: [] });
-      expect(await stream({ ...body, stream_mode: "custom" })).toEqual([]);
-    });
-  });
-
   describe("messages-tuple", () => {
     const body = { assistant_id: "tool_agent", input: question, stream_mode: ["messages-tuple", "values"] };
 
@@ -101,6 +67,24 @@ describe("stream modes", () => {
       }
       expect(pieces.filter(([{ type }]) => type === "tool").map(([{ content }]) => content)).toEqual([
         "sunny in Paris",
+      ]);
+    });
+
+    it("gives all pieces of a message the id that it has in the state, however late its provider names it", async () => {
+      for (const assistant_id of ["late_name", "early_name"]) {
+        const events = await stream({ ...body, assistant_id });
+        const { id, content } = dataOf(events, "values").at(-1).messages.at(-1);
+        expect(content).toBe("one two three four");
+        expect(dataOf(events, "messages").map(([piece]) => piece.id)).toEqual([id, id, id, id]);
+      }
+    });
+
+    it("keeps two pieces apart that a node returns", async () => {
+      const events = await stream({ ...body, assistant_id: "pieces" });
+      const told = dataOf(events, "messages").map(([{ id, content }]) => [id, content]);
+      expect(told).toEqual([
+        ["a", "first"],
+        ["b", "second"],
       ]);
     });
 
@@ -148,6 +132,18 @@ describe("stream modes", () => {
       expect(metadata[2]).toEqual({ [id]: { metadata: expect.objectContaining({ langgraph_node: "model" }) } });
     });
 
+    it("gives one whole message whose provider names it in a late piece, under the id of the state", async () => {
+      for (const assistant_id of ["late_name", "early_name"]) {
+        const events = await stream({ assistant_id, input: question, stream_mode: ["messages", "values"] });
+        const { id, content } = dataOf(events, "values").at(-1).messages.at(-1);
+        expect(dataOf(events, "messages/complete").flat()).toMatchObject([{ id, content }]);
+        expect(of(events, "partial", id)).toEqual(["one ", "one two ", "one two three ", "one two three four"]);
+        expect(dataOf(events, "messages/metadata").flatMap(Object.keys)).toEqual([id]);
+      }
+      const events = await stream({ assistant_id: "pieces", input: question, stream_mode: "messages" });
+      expect(dataOf(events, "messages/complete").flat()).toMatchObject([{ id: "a" }, { id: "b" }]);
+    });
+
     it("keeps two that are spoken at once apart, whichever is done first", async () => {
       for (const stream_mode of [["messages"], ["messages", "updates"], ["messages", "updates", "values"]]) {
         const events = await stream({ assistant_id: "choir", input: { messages: [] }, stream_mode });
@@ -180,8 +176,16 @@ describe("stream modes", () => {
     const [start, end] = dataOf(events, "tasks");
     expect(start).toMatchObject({ name: "step", input: { steps: 1 }, triggers: ["branch:to:step"], interrupts: [] });
     expect(end).toMatchObject({ id: start.id, name: "step", result: { count: 1, log: ["step-1"] }, interrupts: [] });
-    const failed = await server.stream("/runs", { assistant_id: "failing", input: {}, stream_mode: "tasks" });
-    expect(dataOf(failed, "tasks").at(-1).name).toBe("charge");
+  });
+
+  it("tasks and debug give the error of a task as the error event does, in a subgraph too", async () => {
+    const body = { assistant_id: "failing_child", input: {}, stream_mode: ["tasks", "debug"], stream_subgraphs: true };
+    const events = await server.stream("/runs", body);
+    const error = { error: "RangeError", message: "out of range" };
+    expect(events.at(-1)).toMatchObject({ event: "error", data: error });
+    const told = events.filter(({ data }) => data?.error || data?.payload?.error).slice(0, -1);
+    expect(told.map(({ event }) => event.split(":")[0])).toEqual(["tasks|child", "debug|child", "tasks", "debug"]);
+    for (const { data } of told) expect(data.error ?? data.payload.error).toEqual(error);
   });
 
   it("tools tell of their calls", async () => {
@@ -190,23 +194,6 @@ describe("stream modes", () => {
       ["on_tool_start", "weather"],
       ["on_tool_end", "weather"],
     ]);
-  });
-
-  it("events give langchain's own, with the graph's chunks for other modes inside", async () => {
-    const events = await stream({
-      assistant_id: "tokens",
-      input: { messages: [], n: 3 },
-      stream_mode: ["events", "values"],
-    });
-    const told: { event: string; run_id: string; tags: string[]; data: object }[] = dataOf(events, "events");
-    const kinds = new Set(told.map(({ event }) => event));
-    for (const kind of ["on_chain_start", "on_chat_model_stream", "on_chat_model_end", "on_chain_end"]) {
-      expect(kinds).toContain(kind);
-    }
-    expect(told.every(({ tags }) => !tags.includes("langsmith:hidden"))).toBe(true);
-    for (const event of told) expect(event).toMatchObject({ run_id: expect.any(String), data: expect.any(Object) });
-    expect(dataOf(events, "values")).toHaveLength(2);
-    expect(dataOf(events, "values").at(-1).messages[0].content).toBe("t1 t2 t3");
   });
 
   describe("checkpoints and debug", () => {
@@ -259,6 +246,30 @@ describe("stream modes", () => {
         );
         expect(machinery).toEqual([]);
         expect(JSON.stringify(events)).not.toContain("sk-hidden");
+      }
+    });
+
+    it("say where the state of a subgraph's task is found; debug has no state beside it", async () => {
+      const body = { assistant_id: "subgraphs", input: {}, stream_mode: ["checkpoints", "debug"] };
+      for (const stream_subgraphs of [false, true]) {
+        const thread = await server.thread();
+        const events = await stream({ ...body, stream_subgraphs }, thread);
+        const tasksOf = (mode: string) =>
+          events
+            .filter(({ event }) => event.split("|")[0] === mode)
+            .flatMap(({ data }) => (data.payload ?? data).tasks ?? [])
+            .filter(({ name }) => name.endsWith("child"));
+        const [child] = tasksOf("debug");
+        const checkpoint = { thread_id: thread.id, checkpoint_ns: `child:${child.id}` };
+        expect(child.checkpoint).toEqual(checkpoint);
+        expect(tasksOf("checkpoints")[0]).toMatchObject({ checkpoint, state: { configurable: checkpoint } });
+        const debugged = tasksOf("debug");
+        expect(debugged.map(({ name }) => name)).toEqual(stream_subgraphs ? ["child", "grandchild"] : ["child"]);
+        expect(debugged.filter((task) => "state" in task)).toEqual([]);
+        if (!stream_subgraphs) continue;
+        const [, grandchild] = debugged;
+        const deeper = `${checkpoint.checkpoint_ns}|grandchild:${grandchild.id}`;
+        expect(grandchild.checkpoint).toEqual({ thread_id: thread.id, checkpoint_ns: deeper });
       }
     });
 

@@ -13,6 +13,8 @@ export interface MergedRunConfig {
     tags: string[];
     /** Absent when nobody set one: the graph's own default must stand. */
     recursion_limit?: number;
+    /** What traces and events call the graph, in place of its id. */
+    run_name?: string;
     configurable: JsonObject;
     metadata: JsonObject;
   };
@@ -40,7 +42,7 @@ const IDENTITY = [
 
 /**
  * graph defaults < assistant < thread < run: key by key in `configurable`, `context` and
- * `metadata`, tags joined without repeats in that order, the last recursion_limit that was given.
+ * `metadata`, tags joined without repeats in that order, the last recursion_limit and run_name that were given.
  * `configurable` and `context` are one thing under two names: a layer that gives one of them gives both. A layer that
  * gives both with different contents contradicts itself: RuntimeError bad_request.
  */
@@ -58,11 +60,13 @@ export function mergeRunConfig(layers: {
   ];
   const configs = ordered.map((layer) => layer.config ?? {});
   const limit = configs.findLast((config) => config.recursion_limit != null)?.recursion_limit;
+  const name = configs.map((config) => config.run_name).findLast((given) => typeof given === "string");
   const context = withoutForeignKeys(ordered.map((layer) => layer.context));
   return {
     config: {
       tags: [...new Set(configs.flatMap((config) => config.tags ?? []))],
       ...(limit !== undefined && { recursion_limit: limit }),
+      ...(name !== undefined && { run_name: name }),
       configurable: withoutForeignKeys(configs.map((config) => config.configurable)),
       metadata: merge(configs.map((config) => config.metadata)),
     },

@@ -43,6 +43,8 @@ export interface GraphToolkit {
   /** Absent in copies too old for cooperative drain: those are aborted at the deadline. */
   RunControl: (new () => { requestDrain(reason: string): void }) | undefined;
   isGraphDrained: ((error: unknown) => boolean) | undefined;
+  /** False in copies before 0.3: their `values` events leave interrupts out. */
+  showsInterrupts: boolean;
   serde: {
     dumpsTyped(value: unknown): Promise<[string, Uint8Array]>;
     loadsTyped(type: string, data: Uint8Array | string): Promise<unknown>;

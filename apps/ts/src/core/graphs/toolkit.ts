@@ -61,6 +61,7 @@ async function loadCopy(entry: string, importer: string): Promise<LanggraphCopy>
       Send: langgraph.Send as GraphToolkit["Send"],
       RunControl: langgraph.RunControl as GraphToolkit["RunControl"],
       isGraphDrained: langgraph.isGraphDrained as GraphToolkit["isGraphDrained"],
+      showsInterrupts: typeof langgraph.isInterrupted === "function",
       serde: serializerOf(checkpoint),
     },
     schemas: async () => (schemaEntry === undefined ? undefined : ((await importPath(schemaEntry)) as SchemaReader)),

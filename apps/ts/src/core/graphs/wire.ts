@@ -99,13 +99,16 @@ function setOwn(target: Dict, key: string, value: unknown): void {
 }
 
 /**
- * JSON text of the message in a `messages` event. A streamed piece is typed AIMessageChunk, a whole message `ai`; in state
- * both are `ai`, because old copies of langchain keep the chunk there.
+ * A message as streams show it. A streamed piece is typed AIMessageChunk and has the id that is given; a whole message is
+ * `ai`. In state both are `ai`, because old copies of langchain keep the chunk there.
  */
-export function encodePiece(message: unknown): string {
+export function pieceToWire(message: unknown, id: string | undefined): unknown {
   const dict = toWire(message) as Dict;
-  const piece = typeof (message as Message)?.concat === "function" && dict.type === "ai";
-  return JSON.stringify(piece ? { ...dict, type: "AIMessageChunk" } : dict);
+  if (typeof (message as Message)?.concat !== "function" || !isMessage(message as Dict) || dict.type !== "ai")
+    return dict;
+  dict.type = "AIMessageChunk";
+  if (id !== undefined) dict.id = id;
+  return dict;
 }
 
 /** JSON text of toWire(value); "null" for undefined. What refers to itself is cut where it would begin again. */

@@ -1,5 +1,4 @@
 import { LeaseLostError, RuntimeError } from "#core/errors";
-import type { GraphLike } from "#core/graphs/registry";
 import { encodeJson } from "#core/graphs/wire";
 import type { AuthScope } from "#core/identity/scope";
 import { type ClosingEvent, RunEmitter } from "#core/streams/emitter";
@@ -112,21 +111,33 @@ export class RunExecution {
     if (this.#handle.lost) throw this.#handle.signal.reason;
     const prepared = await prepareRun(this.#handle, this.#env);
     this.#prepared = prepared;
-    if (prepared.recovery === "finished") return this.#announceStanding(prepared.graph);
+    if (prepared.recovery === "finished") return this.#announceStanding(await this.#runState(prepared));
     const { run } = this.#handle;
     if (prepared.vanished !== undefined) throw new NodeVanished(prepared.vanished, run.graph_id);
-    const { graph, input, options, storedId } = prepared;
+    const { graph, input, options, storedId, toolkit } = prepared;
     const { stream_mode: modes, subgraphs } = this.#kwargs;
     this.#pump = new Pump({ graph, input, options, modes, subgraphs, runId: run.run_id, storedId }, this.#emitter);
     await this.#pump.run();
+    if (!toolkit.showsInterrupts) {
+      const { pending, interrupts } = await this.#runState(prepared);
+      if (pending) this.#pump.stoppedAt(Object.values(interrupts).flat());
+    }
     // An abort that came too late for the graph to notice still decides how the run ends.
     if (this.#handle.signal.aborted) throw this.#handle.signal.reason;
   }
 
-  /** The dead attempt had reached an interrupt or breakpoint: only tell it. */
-  async #announceStanding(graph: GraphLike): Promise<void> {
-    const state = await readRunState(graph, this.#handle.run.thread_id);
-    this.#emitter.emit("values", "", encodeJson({ __interrupt__: Object.values(state.interrupts).flat() }));
+  #runState({ graph }: Prepared): Promise<NonNullable<RunOutcome["state"]>> {
+    return readRunState(graph, this.#handle.run.thread_id);
+  }
+
+  /** The dead attempt had reached an interrupt or breakpoint: its events may not have been stored. */
+  #announceStanding({ values, interrupts }: NonNullable<RunOutcome["state"]>): void {
+    const { stream_mode: modes } = this.#kwargs;
+    const all = Object.values(interrupts).flat();
+    if (modes.includes("updates")) this.#emitter.emit("updates", "", encodeJson({ __interrupt__: all }));
+    if (!modes.includes("values")) return;
+    const shown = resultBody({ values, interrupts: all.length > 0 ? encodeJson(all) : undefined, error: null });
+    this.#emitter.emit("values", "", shown);
   }
 
   async #settle(thrown: unknown): Promise<AttemptEnd> {
@@ -246,14 +257,11 @@ export class RunExecution {
    */
   #closingEvents(verdict: Verdict): ClosingEvent[] {
     const events: ClosingEvent[] = [];
-    const { run } = this.#handle;
-    if (!run.logged || !this.#kwargs.stream_mode.includes("values")) {
+    if (!this.#handle.run.logged || !this.#kwargs.stream_mode.includes("values")) {
       const values = this.#pump?.valuesText();
-      if (values !== undefined) events.push({ mode: "values", data: values, shown: false });
       const interrupts = this.#interruptsText(verdict);
-      // On a logged run without `values` and `updates` they stand in the log already: the reader had to see them.
-      if (interrupts !== undefined && (!run.logged || this.#kwargs.stream_mode.includes("updates"))) {
-        events.push({ mode: "values", data: `{"__interrupt__":${interrupts}}`, shown: false });
+      if (values !== undefined || interrupts !== undefined) {
+        events.push({ mode: "values", data: resultBody({ values, interrupts, error: null }), shown: false });
       }
     }
     if (verdict.error !== null) events.push({ mode: "error", data: JSON.stringify(verdict.error), shown: true });

@@ -41,6 +41,21 @@ describe("the body of wait", () => {
       __error__: { error: "E", message: "m" },
     });
   });
+
+  it("is read from rows that hold the interrupts beside the state, and from those that have no state yet", () => {
+    const bodyOf = (...rows: string[]) => {
+      const result = new LoggedResult();
+      for (const data of rows) {
+        result.add({ epoch: 1, n: 0, run_id: "r", ns: "", mode: "values", at: 0, data });
+      }
+      return result.body(null);
+    };
+    const [one, both] = ['{"__interrupt__":[{"id":"x"}]}', '{"__interrupt__":[{"id":"x"},{"id":"y"}]}'];
+    const whole = '{"a":1,"__interrupt__":[{"id":"x"},{"id":"y"}]}';
+    expect(bodyOf('{"a":1}', '{"a":1,"__interrupt__":[{"id":"x"}]}', whole)).toBe(whole);
+    expect(bodyOf(one, both)).toBe(both);
+    expect(bodyOf(one, both, whole)).toBe(whole);
+  });
 });
 
 describe("what clients are told of a failure", () => {

@@ -1,10 +1,10 @@
 import { encodeJson } from "#core/graphs/wire";
-import { interruptsOf } from "#core/streams/pump";
+import { interruptsOf, withInterrupts } from "#core/streams/interrupts";
 import type { EventRow, RunFailure } from "./repository.ts";
 
 /**
  * Body of `wait` and `join`, as JSON text: the error, which wins; else the last values with all
- * interrupts under `__interrupt__`, the shape that graph.invoke returns. `values` is JSON text or undefined.
+ * interrupts under `__interrupt__`. `values` is JSON text or undefined.
  */
 export function resultBody(result: {
   values: string | undefined;
@@ -13,13 +13,13 @@ export function resultBody(result: {
 }): string {
   if (result.error !== null) return JSON.stringify({ __error__: result.error });
   const { values, interrupts } = result;
-  if (interrupts === undefined) return values ?? "{}";
-  const tail = `"__interrupt__":${interrupts}}`;
-  if (values === undefined || !values.startsWith("{") || values === "{}") return `{${tail}`;
-  return `${values.slice(0, -1)},${tail}`;
+  return interrupts === undefined ? (values ?? "{}") : withInterrupts(values, interrupts);
 }
 
-/** The same from the `values` rows of a run that ended earlier, taken in order. */
+/**
+ * The same from the `values` rows of a run that ended earlier, taken in order. The last row holds the interrupts too;
+ * releases up to 0.1.0 wrote them apart, a row for each task that asks.
+ */
 export class LoggedResult {
   #epoch: number | undefined;
   #values: string | undefined;
@@ -35,15 +35,24 @@ export class LoggedResult {
     }
     const found = row.data.startsWith('{"__interrupt__":') ? interruptsOf(JSON.parse(row.data)) : undefined;
     if (found === undefined) this.#values = row.data;
-    else this.#interrupts.push(...found);
+    else this.#interrupts = repeats(found, this.#interrupts) ? found : [...this.#interrupts, ...found];
   }
 
   /** Undefined when nothing of it is kept. */
   body(error: RunFailure | null): string | undefined {
     if (this.#values === undefined && this.#interrupts.length === 0 && error === null) return undefined;
-    const interrupts = this.#interrupts.length > 0 ? encodeJson(this.#interrupts) : undefined;
-    return resultBody({ values: this.#values, interrupts, error });
+    const apart = this.#interrupts.length > 0 && !holdsInterrupts(this.#values);
+    return resultBody({ values: this.#values, interrupts: apart ? encodeJson(this.#interrupts) : undefined, error });
   }
+}
+
+function holdsInterrupts(values: string | undefined): boolean {
+  return values?.includes('"__interrupt__":') === true && interruptsOf(JSON.parse(values)) !== undefined;
+}
+
+/** Whether a row without a state begins with all that the ones before it held. */
+function repeats(found: readonly unknown[], earlier: readonly unknown[]): boolean {
+  return encodeJson(found.slice(0, earlier.length)) === encodeJson(earlier);
 }
 
 /** Not every database keeps a NUL in a text, and the error of a run reads the same wherever it is read. */

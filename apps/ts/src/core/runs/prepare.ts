@@ -183,6 +183,8 @@ function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): J
   const { config } = kwargs;
   return {
     runId: run.run_id,
+    // What traces and events call the graph itself.
+    runName: typeof config.run_name === "string" ? config.run_name : run.graph_id,
     signal,
     durability: run.durability,
     metadata: {

@@ -76,7 +76,7 @@ export class TransientSaver extends BaseCheckpointSaver {
     const space = this.#spaces.get(ns) ?? new Map<string, Entry>();
     this.#spaces.set(ns, space);
     const order = space.get(checkpoint.id)?.order ?? this.#puts++;
-    space.set(checkpoint.id, { checkpoint: copyCheckpoint(checkpoint), metadata, parentId: id, order });
+    space.set(checkpoint.id, { checkpoint: copyOf(checkpoint), metadata, parentId: id, order });
     return { configurable: { ...config.configurable, checkpoint_ns: ns, checkpoint_id: checkpoint.id } };
   }
 
@@ -118,12 +118,18 @@ export class TransientSaver extends BaseCheckpointSaver {
     return {
       config: { configurable: { ...base, checkpoint_id: entry.checkpoint.id } },
       // Channels take the values over and may fill the object; the stored one stays as it was put.
-      checkpoint: copyCheckpoint(entry.checkpoint),
+      checkpoint: copyOf(entry.checkpoint),
       metadata: entry.metadata,
       pendingWrites: writes.map((w): CheckpointPendingWrite => [w.taskId, w.channel, w.value]),
       ...(parentId !== undefined && { parentConfig: { configurable: { ...base, checkpoint_id: parentId } } }),
     };
   }
+}
+
+/** Copies of langgraph before 0.4 keep the packets for the next step in the checkpoint; ours does not know the field. */
+function copyOf(checkpoint: Checkpoint): Checkpoint {
+  const { pending_sends: sends } = checkpoint as { pending_sends?: unknown[] };
+  return { ...copyCheckpoint(checkpoint), ...(sends !== undefined && { pending_sends: [...sends] }) };
 }
 
 function address(config: Config): { ns: string; id: string | undefined } {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "bun:test";
-import { checkpointToWire, publicConfigurable } from "./checkpoint-events.ts";
+import { checkpointToWire, debugToWire, publicConfigurable, taskToWire } from "./checkpoint-events.ts";
 
 describe("what clients see of a config", () => {
   it("has no internal keys and, at any depth, no secrets", () => {
@@ -50,5 +50,30 @@ describe("what clients see of a config", () => {
     expect(wire.config).toEqual({ configurable: config.configurable, tags: ["x"], recursion_limit: 25 });
     expect(wire.checkpoint).toEqual({ thread_id: "t", checkpoint_id: "c", checkpoint_ns: "", checkpoint_map: null });
     expect([wire.parent_config, wire.parent_checkpoint]).toEqual([null, null]);
+  });
+});
+
+describe("tasks", () => {
+  const error = { name: "RangeError", message: "out of range" };
+  const shown = { error: "RangeError", message: "out of range" };
+
+  it("give what was thrown as {error, message}, wherever they are told of", () => {
+    expect(taskToWire({ id: "t", error })).toEqual({ id: "t", error: shown });
+    expect(taskToWire({ id: "t", error: null })).toEqual({ id: "t", error: null });
+    expect(taskToWire({ id: "t" })).toEqual({ id: "t" });
+    // A node may throw what is no error.
+    expect(taskToWire({ error: { name: undefined, message: undefined } }).error).toEqual({
+      error: "Error",
+      message: "",
+    });
+    expect(debugToWire({ type: "task_result", payload: { id: "t", error } }).payload).toEqual({
+      id: "t",
+      error: shown,
+    });
+    const payload = { values: {}, tasks: [{ id: "t", error }] };
+    expect(checkpointToWire(payload).tasks).toEqual([{ id: "t", error: shown }]);
+    expect((debugToWire({ type: "checkpoint", payload }).payload as typeof payload).tasks).toEqual([
+      { id: "t", error: shown },
+    ] as never);
   });
 });

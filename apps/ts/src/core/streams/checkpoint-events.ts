@@ -88,9 +88,10 @@ function storedMap(map: unknown, storedId: StoredId): JsonObject {
 
 /** Payload of a `checkpoints` event: langgraph's camelCase, plus the wire's objects. */
 export function checkpointToWire(payload: JsonObject): JsonObject {
-  const { config, parentConfig, ...rest } = payload;
+  const { config, parentConfig, tasks, ...rest } = payload;
   return {
     ...withPublicMetadata(rest),
+    ...(Array.isArray(tasks) && { tasks: tasks.map(checkpointTask) }),
     config: publicConfig(config),
     parent_config: publicConfig(parentConfig),
     checkpoint: checkpointOf(config),
@@ -98,41 +99,41 @@ export function checkpointToWire(payload: JsonObject): JsonObject {
   };
 }
 
-/** A `debug` event; only its checkpoint payloads carry configs. */
+/** A `debug` event. Of a subgraph's task it names the checkpoint only, as the official server does. */
 export function debugToWire(event: JsonObject): JsonObject {
   const payload = event.payload as JsonObject;
-  return { ...event, payload: event.type === "checkpoint" ? checkpointToWire(payload) : withPublicMetadata(payload) };
+  if (event.type !== "checkpoint") return { ...event, payload: taskToWire(payload) };
+  const shown = checkpointToWire(payload);
+  const tasks = (shown.tasks as JsonObject[] | undefined)?.map(({ state: _, ...task }) => task);
+  return { ...event, payload: { ...shown, ...(tasks !== undefined && { tasks }) } };
 }
 
-/** A payload with the metadata that a client gave its run, as the payloads of `tasks` have it. */
-export function withPublicMetadata(payload: JsonObject): JsonObject {
+/** Payload of a `tasks` event, which has the metadata that a client gave its run. */
+export function taskToWire(payload: JsonObject): JsonObject {
+  const { error } = payload;
+  return { ...withPublicMetadata(payload), ...(error != null && { error: taskError(error) }) };
+}
+
+/** A task of a checkpoint; of a subgraph's task also where to find its state. */
+function checkpointTask(task: JsonObject): JsonObject {
+  const { error, state } = task;
+  const place = (state as { configurable?: JsonObject } | undefined)?.configurable;
+  return {
+    ...task,
+    ...(error != null && { error: taskError(error) }),
+    ...(place !== undefined && {
+      checkpoint: { thread_id: place.thread_id, checkpoint_ns: place.checkpoint_ns },
+    }),
+  };
+}
+
+/** langgraph keeps what a task threw as {name, message}; clients get the shape of an `error` event. */
+function taskError(error: unknown): unknown {
+  if (typeof error !== "object") return error;
+  const { name, message } = error as { name?: unknown; message?: unknown };
+  return { error: name ?? "Error", message: message ?? "" };
+}
+
+function withPublicMetadata(payload: JsonObject): JsonObject {
   return payload.metadata === undefined ? payload : { ...payload, metadata: maskSecrets(payload.metadata) };
-}
-
-/** An event of LangChain's own stream. The graph's chunks are inside as langgraph made them, configs and all. */
-export function eventToWire(event: JsonObject): JsonObject {
-  const data = event.data as JsonObject | undefined;
-  const shown = withPublicMetadata(event);
-  return Array.isArray(data?.chunk) ? { ...shown, data: { ...data, chunk: chunkToWire(data.chunk) } } : shown;
-}
-
-/** @param chunk [namespace, mode, payload] or [mode, payload]. */
-function chunkToWire(chunk: unknown[]): unknown[] {
-  const payload = chunk.at(-1);
-  if (typeof payload !== "object" || payload === null) return chunk;
-  return chunk.with(-1, payloadToWire(chunk.at(-2), payload as JsonObject));
-}
-
-function payloadToWire(mode: unknown, payload: JsonObject): unknown {
-  if (mode === "checkpoints") return withPublicConfigs(payload);
-  if (mode === "tasks") return withPublicMetadata(payload);
-  if (mode === "messages" && Array.isArray(payload)) return payload.with(1, maskSecrets(payload[1]));
-  if (mode !== "debug") return payload;
-  const inner = payload.payload as JsonObject;
-  return { ...payload, payload: payload.type === "checkpoint" ? withPublicConfigs(inner) : withPublicMetadata(inner) };
-}
-
-function withPublicConfigs(payload: JsonObject): JsonObject {
-  const { config, parentConfig } = payload;
-  return { ...withPublicMetadata(payload), config: publicConfig(config), parentConfig: publicConfig(parentConfig) };
 }

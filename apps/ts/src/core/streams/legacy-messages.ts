@@ -1,6 +1,6 @@
-import { maskSecrets } from "@fractal-agents/infra/secrets";
 import { encodeJson } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
+import type { ModelCall } from "./model-calls.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a message of any copy of langchain-core
 type Message = any;
@@ -27,11 +27,11 @@ export class LegacyMessages {
     this.#emit = emit;
   }
 
-  add(ns: string, message: Message, metadata: JsonObject): void {
-    const id: string = message.id ?? "";
+  add(ns: string, [message, metadata]: [Message, JsonObject], call: ModelCall): void {
+    const id = call.idOf(message) ?? "";
     if (!this.#announced.has(id)) {
       this.#announced.add(id);
-      this.#emit("messages/metadata", ns, encodeJson({ [id]: { metadata: maskSecrets(metadata) } }));
+      this.#emit("messages/metadata", ns, `{${JSON.stringify(id)}:{"metadata":${call.metadata}}}`);
     }
     if (typeof message.concat !== "function") {
       this.#streamed.delete(id);

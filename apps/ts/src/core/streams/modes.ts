@@ -29,11 +29,9 @@ export interface ReaderFilter {
   namespaces?: ReadonlySet<string> | undefined;
 }
 
-export function passes(filter: ReaderFilter, event: { mode: string; ns: string; data: string }): boolean {
+export function passes(filter: ReaderFilter, event: { mode: string; ns: string }): boolean {
   if (isAlways(event.mode)) return true;
   if (filter.namespaces !== undefined && !filter.namespaces.has(event.ns)) return false;
   if (filter.modes === undefined || filter.modes.has(event.mode)) return true;
-  if (event.mode.startsWith("messages")) return filter.modes.has("messages") || filter.modes.has("messages-tuple");
-  // An interrupt is never hidden: without `updates` it is seen as `values`.
-  return event.mode === "values" && !filter.modes.has("updates") && event.data.startsWith('{"__interrupt__":[{');
+  return event.mode.startsWith("messages") && (filter.modes.has("messages") || filter.modes.has("messages-tuple"));
 }

@@ -1,18 +1,13 @@
-import { maskSecrets } from "@fractal-agents/infra/secrets";
 import type { GraphLike } from "#core/graphs/registry";
-import { encodeJson, encodePiece } from "#core/graphs/wire";
+import { encodeJson, pieceToWire } from "#core/graphs/wire";
 import type { JsonObject } from "#schemas/common";
 import type { Interrupt } from "#schemas/threads";
-import {
-  checkpointToWire,
-  debugToWire,
-  eventToWire,
-  type StoredId,
-  withPublicMetadata,
-  withStoredIds,
-} from "./checkpoint-events.ts";
+import { checkpointToWire, debugToWire, type StoredId, taskToWire, withStoredIds } from "./checkpoint-events.ts";
 import type { RunEmitter } from "./emitter.ts";
+import { GraphEvents } from "./graph-events.ts";
+import { interruptsOf, withInterrupts } from "./interrupts.ts";
 import { LegacyMessages } from "./legacy-messages.ts";
+import { ModelCalls } from "./model-calls.ts";
 import { graphModes, type StreamMode } from "./modes.ts";
 
 export interface PumpCall {
@@ -27,11 +22,15 @@ export interface PumpCall {
   storedId?: StoredId | undefined;
 }
 
-/** What the graph left behind, seen from its root `values` events. */
-export interface PumpResult {
+/** A graph or subgraph, seen from its `values` events. */
+interface Place {
   /** Last full state; undefined when none was emitted. */
   values: unknown;
   interrupts: Interrupt[];
+}
+
+/** What the root left behind. */
+export interface PumpResult extends Place {
   /** Stopped before or after a node by configuration. */
   breakpoint: boolean;
 }
@@ -47,8 +46,9 @@ export class Pump {
   readonly #legacy: LegacyMessages | undefined;
   readonly result: PumpResult = { values: undefined, interrupts: [], breakpoint: false };
   #encoded: { values: unknown; text: string } | undefined;
-  /** JSON of the metadata that all pieces of one message share: langgraph makes one object a model call. */
-  #metadata: { value: JsonObject; text: string } | undefined;
+  readonly #calls = new ModelCalls();
+  /** Subgraphs of the superstep under way whose `values` are shown. */
+  readonly #subgraphs = new Map<string, Place>();
 
   constructor(call: PumpCall, emitter: RunEmitter) {
     this.#call = call;
@@ -76,6 +76,12 @@ export class Pump {
     return this.#encoded.text;
   }
 
+  /** For a copy of langgraph that leaves them out of `values`. */
+  stoppedAt(interrupts: readonly Interrupt[]): void {
+    if (interrupts.length === 0) this.result.breakpoint = true;
+    else this.#interrupted("", interrupts, this.#asked.has("values") && this.#emitter.watched);
+  }
+
   /** Lets go of what turned out not to be writable as JSON, so that the run can be ended without it. */
   forget(): void {
     this.result.values = undefined;
@@ -85,13 +91,13 @@ export class Pump {
   /** LangChain's own event stream, which carries the graph's chunks inside; slower, so only for mode `events`. */
   async #runEvents(options: JsonObject): Promise<void> {
     const { graph, input, runId } = this.#call;
-    for await (const event of graph.streamEvents(input, { ...options, version: "v2" })) {
+    const events = new GraphEvents();
+    const callbacks = [events.handler];
+    for await (const event of graph.streamEvents(input, { ...options, callbacks, version: "v2" })) {
       if (event.tags?.includes("langsmith:hidden")) continue;
-      const own = event.event === "on_chain_stream" && event.run_id === runId;
-      const chunk = own ? this.#stored(event.data.chunk) : undefined;
-      const shown = own ? { ...event, data: { ...event.data, chunk } } : event;
-      this.#emitter.emit("events", "", encodeJson(eventToWire(shown)));
-      if (chunk !== undefined) this.#chunk(chunk);
+      if (event.event !== "on_chain_stream" || event.run_id !== runId) {
+        if (this.#emitter.watched) this.#emitter.emit("events", "", events.encode(event));
+      } else this.#chunk(this.#stored(event.data.chunk));
     }
   }
 
@@ -117,33 +123,55 @@ export class Pump {
   }
 
   #values(ns: string, payload: unknown): void {
-    const interrupts = interruptsOf(payload);
-    if (ns === "") this.#remember(payload, interrupts);
     this.#legacy?.step(ns);
-    const asked = this.#asked.has("values");
-    // Without `values` and `updates` an interrupt is still shown, but a breakpoint's empty list is not.
-    const forced =
-      !asked && !this.#asked.has("updates") && ns === "" && interrupts !== undefined && interrupts.length > 0;
-    if ((asked || forced) && this.#emitter.watched) {
-      const text = encodeJson(payload);
-      if (ns === "" && interrupts === undefined) this.#encoded = { values: payload, text };
-      this.#emitter.emit("values", ns, text);
+    const shown = this.#asked.has("values") && this.#emitter.watched;
+    const interrupts = interruptsOf(payload);
+    if (interrupts !== undefined) {
+      // An empty list is a breakpoint: nothing of the state has changed.
+      if (interrupts.length > 0) this.#interrupted(ns, interrupts, shown);
+      else if (ns === "") this.result.breakpoint = true;
+      return;
     }
+    if (ns === "") {
+      this.#encoded = undefined;
+      // The subgraphs of a superstep end with it.
+      this.#subgraphs.clear();
+    } else if (!shown) return;
+    this.#placeOf(ns).values = payload;
+    if (shown) this.#showValues(ns);
   }
 
-  #remember(payload: unknown, interrupts: Interrupt[] | undefined): void {
-    if (interrupts === undefined) this.result.values = payload;
-    else if (interrupts.length === 0) this.result.breakpoint = true;
-    else this.result.interrupts.push(...interrupts);
+  #interrupted(ns: string, interrupts: readonly Interrupt[], shown: boolean): void {
+    if (ns !== "" && !shown) return;
+    this.#placeOf(ns).interrupts.push(...interrupts);
+    if (shown) this.#showValues(ns);
   }
 
-  #message(ns: string, [message, metadata]: [unknown, JsonObject]): void {
+  #placeOf(ns: string): Place {
+    if (ns === "") return this.result;
+    const known = this.#subgraphs.get(ns);
+    if (known !== undefined) return known;
+    const place = { values: undefined, interrupts: [] };
+    this.#subgraphs.set(ns, place);
+    return place;
+  }
+
+  /** The whole state, with the questions that have been asked since the graph was called. */
+  #showValues(ns: string): void {
+    const { values, interrupts } = this.#placeOf(ns);
+    const text = ns === "" ? this.valuesText() : values === undefined ? undefined : encodeJson(values);
+    if (interrupts.length > 0) this.#emitter.emit("values", ns, withInterrupts(text, encodeJson(interrupts)));
+    else if (text !== undefined) this.#emitter.emit("values", ns, text);
+  }
+
+  #message(ns: string, payload: [unknown, JsonObject]): void {
     if (!this.#emitter.watched) return;
-    if (this.#legacy !== undefined) this.#legacy.add(ns, message, metadata);
+    const [message, metadata] = payload;
+    const call = this.#calls.of(metadata);
+    if (this.#legacy !== undefined) this.#legacy.add(ns, payload, call);
     else {
-      if (this.#metadata?.value !== metadata)
-        this.#metadata = { value: metadata, text: encodeJson(maskSecrets(metadata)) };
-      this.#emitter.emit("messages", ns, `[${encodePiece(message)},${this.#metadata.text}]`);
+      const piece = JSON.stringify(pieceToWire(message, call.idOf(message)));
+      this.#emitter.emit("messages", ns, `[${piece},${call.metadata}]`);
     }
   }
 }
@@ -151,13 +179,6 @@ export class Pump {
 function encodeEvent(mode: string, payload: unknown): string {
   if (mode === "checkpoints") return encodeJson(checkpointToWire(payload as JsonObject));
   if (mode === "debug") return encodeJson(debugToWire(payload as JsonObject));
-  if (mode === "tasks") return encodeJson(withPublicMetadata(payload as JsonObject));
+  if (mode === "tasks") return encodeJson(taskToWire(payload as JsonObject));
   return encodeJson(payload);
-}
-
-/** The interrupts of a payload that holds nothing else (how langgraph tells of them), else undefined. */
-export function interruptsOf(payload: unknown): Interrupt[] | undefined {
-  if (typeof payload !== "object" || payload === null || !("__interrupt__" in payload)) return undefined;
-  const { __interrupt__: interrupts } = payload;
-  return Array.isArray(interrupts) ? (interrupts as Interrupt[]) : undefined;
 }
