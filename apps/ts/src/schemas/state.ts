@@ -56,7 +56,7 @@ export type StateUpdated = z.infer<typeof StateUpdated>;
 
 export const HistoryQuery = z.object({
   limit: queryInt(1, LIMITS.rows),
-  before: Id.optional(),
+  before: z.union([Id, z.literal("").transform(() => undefined)]).optional(),
   assistant_id: AssistantRef,
 });
 
@@ -64,6 +64,7 @@ export const HistoryQuery = z.object({
 const Before = z
   .union([
     Id,
+    z.literal("").transform(() => undefined),
     z.looseObject({
       checkpoint_id: CheckpointId,
       configurable: optional(z.looseObject({ checkpoint_id: CheckpointId })),

@@ -23,6 +23,25 @@ describe("the fields of a run", () => {
     return (await server.post("/assistants", { graph_id: "seen", ...body })).body.assistant_id;
   }
 
+  it("takes an empty checkpoint id for none, wherever it is named", async () => {
+    const none = { checkpoint_id: "", checkpoint_ns: "", checkpoint_map: {} };
+    for (const body of [{ checkpoint_id: "" }, { checkpoint: none }, { config: { configurable: none } }]) {
+      expect((await seen(body)).configurable).not.toHaveProperty("checkpoint_id", "");
+    }
+    const { id } = await server.thread();
+    expect((await server.get(`/threads/${id}/history?before=`)).status).toBe(200);
+    expect((await server.post(`/threads/${id}/history`, { before: "" })).status).toBe(200);
+  });
+
+  it("gives its metadata to the thread that it makes, and not to one that is there", async () => {
+    const made = crypto.randomUUID();
+    const mine = { mark: crypto.randomUUID() };
+    await seen({ if_not_exists: "create", metadata: mine }, made);
+    await seen({ metadata: { mark: "another" } }, made);
+    const { body } = await server.post("/threads/search", { metadata: mine });
+    expect(body.map((thread: { thread_id: string }) => thread.thread_id)).toEqual([made]);
+  });
+
   describe("config and context", () => {
     it("lays the run's configurable over the assistant's, key by key", async () => {
       const id = await assistant({ config: { configurable: { a: 1, b: 1 }, tags: ["x"], recursion_limit: 7 } });

@@ -80,7 +80,11 @@ export function newRun(
     max_attempts: options.maxAttempts,
     idempotency_key: options.idempotencyKey,
     if_not_exists: stateless ? "create" : (request.if_not_exists ?? "reject"),
-    thread_metadata: { graph_id: assistant.graph_id, assistant_id: assistant.assistant_id },
+    thread_metadata: {
+      ...(stateless ? {} : request.metadata),
+      graph_id: assistant.graph_id,
+      assistant_id: assistant.assistant_id,
+    },
   };
 }
 
@@ -115,7 +119,7 @@ function kwargsOf(
   return {
     input: request.input ?? null,
     ...(request.command != null && { command: request.command }),
-    config: { ...config, configurable: { ...config.configurable, ...fork, ...tracerKeys(request) } },
+    config: { ...config, configurable: { ...withoutEmptyFork(config.configurable), ...fork, ...tracerKeys(request) } },
     context,
     stream_mode: streamModes(request.stream_mode),
     subgraphs: request.stream_subgraphs ?? false,
@@ -128,12 +132,18 @@ function kwargsOf(
   };
 }
 
-/** The checkpoint to fork from, as keys of `configurable`. */
+/** The checkpoint to fork from, as keys of `configurable`. An empty id means none. */
 function forkOf(request: RunCreate): JsonObject {
-  const id = request.checkpoint?.checkpoint_id ?? request.checkpoint_id;
-  if (id == null) return {};
+  const id = request.checkpoint?.checkpoint_id || request.checkpoint_id;
+  if (!id) return {};
   const { checkpoint_ns: ns, checkpoint_map: map } = request.checkpoint ?? {};
   return { checkpoint_id: id, ...(ns ? { checkpoint_ns: ns } : {}), ...(map ? { checkpoint_map: map } : {}) };
+}
+
+function withoutEmptyFork(configurable: JsonObject): JsonObject {
+  if (configurable.checkpoint_id !== "") return configurable;
+  const { checkpoint_id: _id, checkpoint_ns: _ns, checkpoint_map: _map, ...rest } = configurable;
+  return rest;
 }
 
 function tracerKeys(request: RunCreate): JsonObject {

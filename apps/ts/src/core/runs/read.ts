@@ -67,8 +67,7 @@ export class RunReader {
       if (end === "over" || request.signal.aborted) return;
       // It waited for events after an id that none was to have: it is told like one that comes after the end.
       if (end === "unknown") found = await this.#attach(scope, run);
-      // Deleted before this reader had all of it.
-      if (found.feed?.state === "ended" && (await this.#env.storage.runs.find(scope, run.run_id)) === undefined) {
+      if (found.feed !== undefined && (await this.#isGone(scope, run, found.feed))) {
         found = { feed: undefined, run, gone: true };
       }
       if (found.feed !== undefined) {
@@ -99,6 +98,14 @@ export class RunReader {
     }
     const untold = await this.#untoldEnd(scope, { run: found.run, since }, request.endEvent);
     if (untold.length > 0) yield untold;
+  }
+
+  /** Whether a run was deleted before this reader had all of it, or while it was executed here. */
+  async #isGone(scope: AuthScope, { run_id }: RunRecord, { state }: RunFeed): Promise<boolean> {
+    const { hub, storage } = this.#env;
+    // The readers of a server that stops are not kept for a question.
+    if (state === "open" || (state === "suspended" && hub.closing)) return false;
+    return (await storage.runs.find(scope, run_id)) === undefined;
   }
 
   /** An id that no event has, or none any more, means the start of what is kept. */

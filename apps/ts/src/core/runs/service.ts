@@ -10,7 +10,7 @@ import { closeFeeds } from "./close-feeds.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { CreateOptions } from "./create.ts";
 import { newRun } from "./create.ts";
-import { GOING } from "./deletions.ts";
+import { GOING, isGoing } from "./deletions.ts";
 import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
@@ -98,6 +98,7 @@ export class RunService {
         env.hub.drop(runId);
         return { run: outcome.run, feed: undefined };
       }
+      await this.#refuseOnGoing(scope, outcome.run);
       if (feed?.executing === false) void followRun(env, outcome.run, feed);
       const strategy = run.multitask_strategy === "rollback" ? "rollback" : "interrupt";
       for (const id of outcome.cancelled) this.#signal(id, strategy);
@@ -130,6 +131,19 @@ export class RunService {
     } finally {
       if (claim !== undefined) worker.take(claim, begun);
     }
+  }
+
+  /** A run that was stored after the runs of its thread were looked up to be stopped, because the thread is deleted. */
+  async #refuseOnGoing(scope: AuthScope, { run_id, thread_id }: RunRecord): Promise<void> {
+    const { deletions, storage } = this.#deps.env;
+    if (!deletions.has(thread_id)) return;
+    const thread = await storage.threads.find(scope, thread_id);
+    // The id may be in use again.
+    if (thread !== undefined && !isGoing(thread)) return;
+    const { logger } = this.#deps.env;
+    logger.info({ run_id, thread_id }, "run refused: its thread is being deleted");
+    await this.#stopAll(scope, [{ run_id, status: "running" }]);
+    throw new RuntimeError("not_found", "Thread or assistant not found.");
   }
 
   /** Tells whoever executes a run that it was asked to stop. */
@@ -276,8 +290,8 @@ export class RunService {
 
   /** Stops everything on a thread and returns when it has stopped (before the thread is deleted). */
   async cancelInflight(scope: AuthScope, threadId: string): Promise<void> {
+    await this.#announceDeletion(scope, threadId);
     const runs = await this.#runs.inflight(scope, { thread_id: threadId, status: "all" });
-    await this.#announceDeletion(scope, threadId, runs.length > 0);
     await this.#stopAll(scope, runs);
   }
 
@@ -291,20 +305,23 @@ export class RunService {
     if (deleteThreads) {
       for (const threadId of new Set(runs.map(({ thread_id }) => thread_id))) {
         const thread = await this.#deps.env.storage.threads.find(scope, threadId);
-        if (thread?.metadata.assistant_id === assistantId) await this.#announceDeletion(scope, threadId, true);
+        if (thread?.metadata.assistant_id === assistantId) await this.#announceDeletion(scope, threadId);
       }
     }
     await this.#stopAll(scope, runs);
   }
 
-  /** Readers and waiters of what is stopped there get an error: a part of a result must not look like the whole. */
-  async #announceDeletion(scope: AuthScope, threadId: string, held: boolean): Promise<void> {
+  /**
+   * Readers and waiters of what is stopped there get an error: a part of a result must not look like the whole. What is
+   * created there from now on is refused.
+   */
+  async #announceDeletion(scope: AuthScope, threadId: string): Promise<void> {
     const { deletions, storage } = this.#deps.env;
-    if (held) await storage.threads.patch(scope, threadId, { ttl: GOING });
+    await storage.threads.patch(scope, threadId, { ttl: GOING });
     deletions.add(threadId.toLowerCase());
   }
 
-  async #stopAll(scope: AuthScope, runs: readonly RunRecord[]): Promise<void> {
+  async #stopAll(scope: AuthScope, runs: readonly Pick<RunRecord, "run_id" | "status">[]): Promise<void> {
     // Those that wait first: the end of the one before them would start them.
     const waiting = runs.filter(({ status }) => status === "pending");
     for (const run of new Set([...waiting, ...runs])) {
