@@ -158,29 +158,6 @@ describe("the environment", () => {
     expect(config.envFiles).toEqual([join(config.cwd, ".env"), join(config.cwd, "conf/my.env")]);
   });
 
-  it("reaches graphs as the files say it, empty values and spaces too: an empty one was undefined", async () => {
-    const { environment, fileEnvironment } = await load(
-      { SET: "process", UNSET: "" },
-      {
-        "langgraph.json": { graphs: {}, env: "./my.env" },
-        "my.env": "EMPTY=\nPREFIX='json > '\nSET=\nUNSET=file\nPORT=\n",
-        ".env": "PREFIX=\nQUOTED=''\nINDENT='  '\n",
-      },
-    );
-    const ours = { UNSET: "file", PREFIX: "json >" };
-    expect(environment).toEqual({ SET: "process", ...ours });
-    expect(fileEnvironment).toEqual({
-      ...ours,
-      EMPTY: "",
-      PREFIX: "json > ",
-      PORT: "",
-      QUOTED: "",
-      INDENT: "  ",
-    });
-    const map = await load({}, { "langgraph.json": { graphs: {}, env: { EMPTY: "" } } });
-    expect(map.fileEnvironment).toEqual({ EMPTY: "" });
-  });
-
   it("may be a map in langgraph.json", async () => {
     const config = await load({}, { "langgraph.json": { graphs: {}, env: { PORT: 4444, GREETING: "hi" } } });
     expect(config.port).toBe(4444);
