@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
+import { describeJsonError } from "#routes/json-error";
 import { malformedLines } from "./env-file.ts";
 
 export interface Sources {
@@ -73,7 +74,8 @@ function readJson(path: string, problems: string[]): Record<string, unknown> | u
     }
     problems.push(`${name}: must hold a JSON object`);
   } catch (error) {
-    problems.push(`${name}: is not JSON: ${(error as Error).message}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    problems.push(`${name}: is not JSON: ${describeJsonError(text).replace("Invalid JSON at ", "")}`);
   }
   return undefined;
 }
