@@ -15,6 +15,7 @@ const { env, supervision } = readSupervision(process.env);
 for (const name of Object.keys(process.env)) if (!(name in env)) delete process.env[name];
 const terminal = createTerminal({ stdout: process.stdout, env, write: writeAll });
 
+const adopt = (variables: Readonly<Record<string, string>>) => void Object.assign(process.env, variables);
 const commandHost = { env, cwd: process.cwd(), terminal };
 const code = await runCli(process.argv.slice(2), {
   version,
@@ -33,7 +34,7 @@ const code = await runCli(process.argv.slice(2), {
       source: process,
       supervision,
       tell: (message) => process.send?.(message),
-      adopt: (variables) => void Object.assign(process.env, variables),
+      adopt,
       exit: (status) => process.exit(status),
     });
   },
@@ -43,7 +44,7 @@ const code = await runCli(process.argv.slice(2), {
   },
   async doctor(request) {
     const { doctorCommand } = await import("./compose/doctor.ts");
-    return doctorCommand(request, commandHost);
+    return doctorCommand(request, { ...commandHost, version, adopt });
   },
 });
 // Timers and sockets of user code would keep the process alive after everything of ours has stopped.

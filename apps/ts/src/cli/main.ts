@@ -135,7 +135,7 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
       const kind = name.startsWith("-") ? "option" : "command";
       throw new UsageError(`Unknown ${kind} "${name}"${suggestion(name, Object.keys(commands))}`);
     }
-    if (rest.includes("--help")) {
+    if (asksForHelp(rest)) {
       terminal.out(await usageText(name, { commands, deps }));
       return 0;
     }
@@ -148,6 +148,11 @@ export async function runCli(argv: readonly string[], deps: CliDeps): Promise<nu
     terminal.err(`${terminal.ansi.red(error.message)}\nRun \`${help}\` to see what there is.\n`);
     return EXIT_USAGE;
   }
+}
+
+/** `-h` is short for `--host` only where a value follows. */
+function asksForHelp(args: readonly string[]): boolean {
+  return args.some((arg, i) => arg === "--help" || (arg === "-h" && (args[i + 1] ?? "-").startsWith("-")));
 }
 
 function createCommands(deps: CliDeps): Record<string, Command> {

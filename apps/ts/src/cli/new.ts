@@ -34,10 +34,15 @@ export async function newProject(dir: string, deps: NewProjectDeps): Promise<num
     );
     return EXIT_CANT_CREATE;
   }
-  const steps = [...(shown === "." ? [] : [`cd ${shown}`]), "npm install", "npm run dev"];
+  const steps = [...(shown === "." ? [] : [`cd ${quoted(shown)}`]), "npm install", "npm run dev"];
   terminal.out(`${ansi.green("Done.")} Your agent is in ${ansi.bold(`${shown}/src/agent.ts`)}. Next:\n\n`);
   terminal.out(`${steps.map((step) => `  ${ansi.cyan(step)}`).join("\n")}\n`);
   return 0;
+}
+
+/** For a shell: a name with spaces is one word. */
+function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `"${path.replace(/["$`\\]/g, "\\$&")}"`;
 }
 
 async function copyTemplate(from: string, to: string): Promise<void> {

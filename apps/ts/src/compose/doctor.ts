@@ -3,6 +3,7 @@ import { type Config, ConfigError } from "#config";
 import type { Finding } from "#core/diagnosis";
 import { type CommandHost, readCommandConfig } from "./commands.ts";
 import { EXIT } from "./exit-codes.ts";
+import type { Host } from "./host.ts";
 
 export interface DoctorRequest {
   configPath: string | undefined;
@@ -10,8 +11,10 @@ export interface DoctorRequest {
   json: boolean;
 }
 
+export type DoctorHost = CommandHost & Pick<Host, "adopt" | "version">;
+
 /** Says what of the surroundings will not do, and what to do about it. Changes nothing. @returns 0, or 1 with a failure. */
-export async function doctorCommand(request: DoctorRequest, host: CommandHost): Promise<number> {
+export async function doctorCommand(request: DoctorRequest, host: DoctorHost): Promise<number> {
   const { terminal } = host;
   const findings = await examine(request, host);
   const failed = findings.filter(({ status }) => status === "fail").length;
@@ -24,7 +27,7 @@ export async function doctorCommand(request: DoctorRequest, host: CommandHost): 
   return failed === 0 ? EXIT.ok : EXIT.failure;
 }
 
-async function examine(request: DoctorRequest, host: CommandHost): Promise<Finding[]> {
+async function examine(request: DoctorRequest, host: DoctorHost): Promise<Finding[]> {
   let config: Config;
   try {
     config = readCommandConfig(request.configPath, host);
@@ -35,6 +38,9 @@ async function examine(request: DoctorRequest, host: CommandHost): Promise<Findi
   const { database, redis, workers } = config;
   const findings: Finding[] = config.warnings.map((text) => ({ id: "configuration", status: "warn", text }));
   if (findings.length === 0) findings.push({ id: "configuration", status: "ok", text: "The configuration is valid" });
+  host.adopt(config.fileEnvironment);
+  const { examineProject } = await import("./doctor-project.ts");
+  findings.push(...(await examineProject(config, host)));
   if (database === undefined) {
     const { examineSqlite } = await import("#storage/sqlite/doctor");
     findings.push(...(await examineSqlite(config.dataDir)));

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { describeModel } from "@fractal-agents/graphs/models/names";
 import type { Logger } from "@fractal-agents/infra/logger";
-import { createApp } from "#app";
+import { type AppOptions, createApp, type Services } from "#app";
 import type { Config } from "#config";
 import { AssistantService } from "#core/assistants/service";
 import { GroupCommit } from "#core/checkpoints/group-commit";
@@ -54,6 +54,8 @@ export interface Engine {
   worker: Worker;
   assistants: AssistantService;
   app: Router;
+  /** The same for the graphs of this process, which need it whole in a worker too. */
+  inProcess: Router;
   /** Takes a lease, takes over what processes that are gone left behind, and looks for work. Call once. */
   begin(): Promise<void>;
   /** Stops claiming, and hands back what has not yielded after `graceMs`. Streams go on until their feeds are suspended. */
@@ -138,33 +140,35 @@ export function createEngine(deps: EngineDeps): Engine {
   });
   const threads = new ThreadService({ threads: storage.threads, state, runs, defaultTtl: threadTtl });
   const calls = { runs, logger, endEvent: config.streamEndEvent, streams: metrics.streams, unread: new Unread() };
-  const app = createApp(
-    {
-      assistants,
-      threads,
-      store: storage.store,
-      graphs,
-      storage,
-      facts,
-      readiness: deps.readiness,
-      metrics,
-      edges: [stateRoutes(state, calls), runRoutes(calls), statelessRunRoutes(calls)],
-    },
-    {
-      logger,
-      cors: config.cors,
-      hosts: { bound: config.host, allowed: config.allowedHosts },
-      bodyLimit: config.maxBodyBytes,
-      answerLimit: config.maxAnswerBytes,
-      storeTtl: config.storeTtl,
-      // A worker answers probes and metrics.
-      disabled: config.role === "worker" ? new Set([...config.disabled, ...WORK]) : config.disabled,
-    },
-  );
+  const services: Services = {
+    assistants,
+    threads,
+    store: storage.store,
+    graphs,
+    storage,
+    facts,
+    readiness: deps.readiness,
+    metrics,
+    edges: [stateRoutes(state, calls), runRoutes(calls), statelessRunRoutes(calls)],
+  };
+  const options: AppOptions = {
+    logger,
+    cors: config.cors,
+    hosts: { bound: config.host, allowed: config.allowedHosts },
+    bodyLimit: config.maxBodyBytes,
+    answerLimit: config.maxAnswerBytes,
+    storeTtl: config.storeTtl,
+    disabled: config.disabled,
+  };
+  const inProcess = createApp(services, options);
+  // To clients a worker answers probes and metrics only.
+  const probed = () => createApp(services, { ...options, disabled: new Set([...config.disabled, ...WORK]) });
+  const app = config.role === "worker" ? probed() : inProcess;
   return {
     worker,
     assistants,
     app,
+    inProcess,
     begin: async () => {
       metrics.start();
       if (deps.predecessor !== undefined) await storage.workers.remove(deps.predecessor);

@@ -3,15 +3,18 @@ import type { Logger } from "@fractal-agents/infra/logger";
 import { withProgress } from "#cli/terminal";
 import type { Config } from "#config";
 import type { GraphRegistry } from "#core/graphs/registry";
+import type { AuthScope } from "#core/identity/scope";
 import { FeedHub } from "#core/streams/hub";
 import { mayBeSilent } from "#middleware/answer-deadline";
 import type { HttpServer } from "#platform/serve";
 import { createEngine, type Engine } from "./engine.ts";
 import { loadGraphs } from "./graphs.ts";
 import type { Host } from "./host.ts";
+import { offerApi } from "./in-process-api.ts";
 import { listen } from "./listen.ts";
 import { Readiness, storageChecks } from "./readiness.ts";
 import { RetentionTimer } from "./retention.ts";
+import { offerLogger } from "./sdk-logger.ts";
 import { explained, type OpenedStorage, openStorage } from "./storage.ts";
 
 /** What comes after the drain has this much time of its own: runs are handed back, last answers sent, the storage closed. */
@@ -86,6 +89,8 @@ export class Server {
       {
         name: "graphs",
         start: async () => {
+          offerApi({ url: () => this.#url(), fetch: (...call) => this.#answerGraph(...call) });
+          offerLogger(this.#logger);
           const loading = loadGraphs(this.#config, { version: this.#host.version, logger: this.#logger });
           this.#graphs = await withProgress(this.#host.terminal, "Loading the graphs", loading);
         },
@@ -135,6 +140,18 @@ export class Server {
         },
       },
     ];
+  }
+
+  /** Also before the server listens: clients that graphs make while they are loaded call later. */
+  #url(): string {
+    return this.#http?.url ?? `http://localhost:${this.#config.port}`;
+  }
+
+  #answerGraph(request: Request, scope: AuthScope | undefined): Response | Promise<Response> {
+    if (this.#engine === undefined) {
+      return Response.json({ detail: "The server answers graphs only after all of them are loaded" }, { status: 503 });
+    }
+    return this.#engine.inProcess.fetch(request, { scope });
   }
 
   async #listen(): Promise<void> {

@@ -30,7 +30,7 @@ export interface ProcessSettings {
 
 /** Strongest first. */
 const DATABASE_NAMES = ["DATABASE_URI", "DATABASE_URL", "POSTGRES_URI"] as const satisfies readonly SettingName[];
-const SET_ONE = "set DATABASE_URI";
+const SET_ONE = "set DATABASE_URL";
 
 /** @returns Problems are sentences that start with the variable's name. */
 export function readProcesses(values: SettingValues): { settings: ProcessSettings; problems: string[] } {

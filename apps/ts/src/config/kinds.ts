@@ -1,5 +1,6 @@
 import { hostUrls } from "@fractal-agents/infra/host-urls";
 import { z } from "zod";
+import { describeJsonError } from "#routes/json-error";
 
 /** A setting is data: the parser, `.env.example` and the table of docs/settings.md are all made from it. */
 export interface Setting<T> {
@@ -145,7 +146,8 @@ export function json(about: About): Declared<Record<string, unknown>, About> {
     try {
       parsed = JSON.parse(value);
     } catch (error) {
-      throw new Error(`must be JSON: ${(error as Error).message}`);
+      if (!(error instanceof SyntaxError)) throw error;
+      throw new Error(`must be JSON: ${describeJsonError(value).replace("Invalid JSON at ", "")}`);
     }
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
       throw new Error("must be a JSON object");

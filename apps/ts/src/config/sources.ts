@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseEnv } from "node:util";
+import { describeJsonError } from "#routes/json-error";
 import { malformedLines } from "./env-file.ts";
 
 export interface Sources {
@@ -9,7 +10,7 @@ export interface Sources {
   document: Readonly<Record<string, unknown>> | undefined;
   /** Everything that is set and not empty: the process's variables over the files'. */
   environment: Readonly<Record<string, string>>;
-  /** The part of it that only the files give. */
+  /** What only the files set, as it is written there: graphs may tell "" from nothing, and keep spaces in quotes. */
   fromFiles: Readonly<Record<string, string>>;
   /** Absolute paths of the files that were looked for, whether or not they are there. */
   envFiles: string[];
@@ -35,7 +36,7 @@ export function readSources(given: {
   const dotEnvValues = readEnvFile(dotEnv, said);
   const named = namedEnvironment(document?.env, { configPath, dotEnv, said });
   const fromProcess = withoutEmpty(given.env);
-  const fromFiles = { ...named.values, ...dotEnvValues };
+  const fromFiles = { ...withoutEmpty(named.values), ...withoutEmpty(dotEnvValues) };
   const environment = { ...fromFiles, ...fromProcess };
   for (const name of named.expected) {
     if (!Object.hasOwn(environment, name)) {
@@ -46,7 +47,7 @@ export function readSources(given: {
     configPath,
     document,
     environment,
-    fromFiles: Object.fromEntries(Object.entries(fromFiles).filter(([name]) => !(name in fromProcess))),
+    fromFiles: asWritten([named.values, dotEnvValues], fromProcess),
     envFiles: [...new Set([dotEnv, ...named.files])],
     problems,
     warnings,
@@ -73,7 +74,8 @@ function readJson(path: string, problems: string[]): Record<string, unknown> | u
     }
     problems.push(`${name}: must hold a JSON object`);
   } catch (error) {
-    problems.push(`${name}: is not JSON: ${(error as Error).message}`);
+    if (!(error instanceof SyntaxError)) throw error;
+    problems.push(`${name}: is not JSON: ${describeJsonError(text).replace("Invalid JSON at ", "")}`);
   }
   return undefined;
 }
@@ -111,16 +113,16 @@ function namedEnvironment(
     if (env.every((item): item is string => typeof item === "string" && item !== "")) named.expected = env;
     else said.problems.push(`${name}: env, as a list, must hold names of variables`);
   } else if (typeof env === "object") {
-    const values: Record<string, string | undefined> = {};
+    const values: Record<string, string> = {};
     for (const [key, value] of Object.entries(env)) {
       if (["string", "number", "boolean"].includes(typeof value)) values[key] = String(value);
       else said.problems.push(`${name}: env.${key} must be a string`);
     }
-    named.values = withoutEmpty(values);
+    named.values = values;
   } else {
     said.problems.push(`${name}: env must be the path of a file, a map from names to values or a list of names`);
   }
-  if (named.values.FRACTAL_ENGINE !== undefined) {
+  if (named.values.FRACTAL_ENGINE?.trim()) {
     said.warnings.push(
       `${name}: FRACTAL_ENGINE counts only in the environment and in .env, because the engine reads what env names; it is ignored`,
     );
@@ -132,7 +134,20 @@ function readEnvFile(path: string, { problems, warnings }: Said): Record<string,
   const text = readText(path, problems);
   if (text === undefined) return {};
   warnings.push(...malformedLines(text, basename(path)));
-  return withoutEmpty(parseEnv(text));
+  return parseEnv(text) as Record<string, string>;
+}
+
+/** An empty value of a file that ranks higher hides no other value, as among settings. */
+function asWritten(
+  files: readonly Readonly<Record<string, string>>[],
+  fromProcess: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const written: Record<string, string> = {};
+  for (const [name, value] of files.flatMap(Object.entries<string>)) {
+    if (name in fromProcess || (value.trim() === "" && written[name] !== undefined)) continue;
+    written[name] = value;
+  }
+  return written;
 }
 
 /** Undefined when the file is not there; another failure is a problem. */
@@ -146,7 +161,7 @@ function readText(path: string, problems: string[]): string | undefined {
   }
 }
 
-/** `NAME=` counts as not set. */
+/** For settings `NAME=` counts as not set. */
 function withoutEmpty(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const set: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {

@@ -37,7 +37,7 @@ export function unheardVariables(
   );
   return [
     ...warnings,
-    ...idle.map((name) => `${name} has no effect without PostgreSQL: set DATABASE_URI, or unset it`),
+    ...idle.map((name) => `${name} has no effect without PostgreSQL: set DATABASE_URL, or unset it`),
   ];
 }
 

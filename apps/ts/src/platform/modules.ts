@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
-import { dirname, extname, join, relative } from "node:path";
+import { dirname, extname, relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { decoratedFields } from "./decorated-fields.ts";
+import { nearestTsconfig } from "./tsconfig.ts";
 
 export type ModuleExports = Readonly<Record<string, unknown>>;
 
@@ -16,7 +17,8 @@ const loaders = new Map<string, Promise<TypeScriptLoader>>();
  * @param path Absolute path of the file.
  * Bun reads TypeScript itself. On Node, whose own type stripping knows neither enums nor imports without an extension,
  * jiti translates the project's own files; packages below node_modules are imported natively all the same, so that
- * there is one copy of each. `paths` of the nearest tsconfig.json work on both.
+ * there is one copy of each. `paths` and legacy decorators of the graph's nearest tsconfig.json work on both, also in files
+ * that lie outside of its folder.
  */
 export async function importUserModule(path: string): Promise<ModuleExports> {
   try {
@@ -27,10 +29,13 @@ export async function importUserModule(path: string): Promise<ModuleExports> {
 }
 
 async function importHere(path: string): Promise<ModuleExports> {
-  if (process.versions.bun !== undefined || !TYPESCRIPT.has(extname(path))) {
+  const isTypeScript = TYPESCRIPT.has(extname(path));
+  const tsconfig = isTypeScript ? nearestTsconfig(dirname(path)) : undefined;
+  if (process.versions.bun !== undefined || !isTypeScript) {
+    if (tsconfig !== undefined) (await import("./bun-typescript.ts")).followTsconfig(tsconfig);
     return (await import(pathToFileURL(path).href)) as ModuleExports;
   }
-  const loader = await loaderFor(nearestTsconfig(dirname(path)));
+  const loader = await loaderFor(tsconfig);
   return loader.import(path);
 }
 
@@ -52,15 +57,9 @@ async function createLoader(tsconfig: string | undefined): Promise<TypeScriptLoa
     // The cache would be written into the project.
     fsCache: false,
     jsx: { runtime: "automatic" },
+    transformOptions: { babel: { plugins: [decoratedFields] } },
     tsconfigPaths: tsconfig ?? false,
   });
-}
-
-function nearestTsconfig(folder: string): string | undefined {
-  const candidate = join(folder, "tsconfig.json");
-  if (existsSync(candidate)) return candidate;
-  const parent = dirname(folder);
-  return parent === folder ? undefined : nearestTsconfig(parent);
 }
 
 /** Bun keeps the place of a syntax error beside its message, jiti on a second line: both are to be read in one line. */

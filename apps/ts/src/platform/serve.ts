@@ -177,7 +177,7 @@ function listenError(error: unknown, { hostname, port }: ServeOptions): unknown 
   switch (code) {
     case "EADDRINUSE":
       return new ListenError(
-        `Port ${port} on ${hostname} is in use. Stop what listens there, or choose another port.`,
+        `Port ${port} on ${hostname} is in use. Stop what listens there, or choose another: --port ${port < 65_535 ? port + 1 : 3000}, or --port 0 for any free one.`,
         cause,
       );
     case "EACCES":

@@ -15,6 +15,8 @@ import { storedPaths } from "./stored-paths.ts";
 
 /** What the middleware has put on every request before a handler sees it. */
 export interface Env {
+  /** Of a call in this process: who it acts for. */
+  Bindings: { scope?: AuthScope | undefined };
   Variables: {
     scope: AuthScope;
     requestId: string;

@@ -59,7 +59,16 @@ describe("fractal", () => {
       for (const command of ["new", "dev", "start", "migrate", "doctor"]) expect(out).toContain(command);
       expect(out).not.toContain("\u001b[");
     }
-    expect((await run("dev", "--help")).out).toContain("--no-reload");
+    for (const argv of [
+      ["dev", "--help"],
+      ["dev", "-h"],
+      ["dev", "-h", "--no-browser"],
+    ]) {
+      expect(await run(...argv)).toMatchObject({ code: 0, out: expect.stringContaining("--no-reload") });
+    }
+    for (const command of ["new", "doctor", "migrate"]) {
+      expect(await run(command, "-h")).toMatchObject({ code: 0, out: expect.stringContaining(command) });
+    }
     expect((await run()).code).toBe(64);
   });
 
@@ -128,6 +137,7 @@ describe("fractal new", () => {
     const { code, out } = await run("new", "My Agent");
     expect(code).toBe(0);
     expect(out).toContain("npm install");
+    expect(out).toContain('cd "My Agent"');
     const read = (file: string) => readFileSync(join(dir, "My Agent", file), "utf8");
     expect(JSON.parse(read("package.json"))).toMatchObject({
       name: "my-agent",

@@ -32,7 +32,8 @@ export async function runMigrate(env: Env, cwd: string) {
 /** @returns The findings by id, and the exit code. */
 export async function runDoctor(env: Env, cwd: string) {
   const { paper, terminal } = createPaper();
-  const code = await doctorCommand({ configPath: undefined, json: true }, { env, cwd, terminal });
+  const host = { env: { MODEL_NAME: "fake:demo", ...env }, cwd, terminal, version: "0.0.0", adopt: () => undefined };
+  const code = await doctorCommand({ configPath: undefined, json: true }, host);
   const { ok, checks } = JSON.parse(paper.out) as { ok: boolean; checks: Finding[] };
   const bad = checks.filter(({ status }) => status !== "ok").map(({ id, status }) => `${status} ${id}`);
   return { code, ok, checks, bad, at: (id: string) => checks.find((check) => check.id === id) };

@@ -372,7 +372,7 @@ describe("warnings", () => {
     const settings = { FRACTAL_LEASE_SECONDS: "20", DATABASE_PREPARE: "false" };
     expect((await load(settings)).warnings).toEqual(
       ["DATABASE_PREPARE", "FRACTAL_LEASE_SECONDS"].map(
-        (name) => `${name} has no effect without PostgreSQL: set DATABASE_URI, or unset it`,
+        (name) => `${name} has no effect without PostgreSQL: set DATABASE_URL, or unset it`,
       ),
     );
     expect((await load({ ...settings, DATABASE_URI: "postgres://u@h/d" })).warnings).toEqual([]);

@@ -103,7 +103,7 @@ describe("several processes", () => {
   it("are refused, each by name, where the database belongs to one process", async () => {
     const found = await problems({ REDIS_URI: "redis://cache", FRACTAL_ROLE: "api", FRACTAL_WORKERS: "2" });
     expect(found.map((problem) => problem.split(" ")[0])).toEqual(["REDIS_URI", "FRACTAL_ROLE", "FRACTAL_WORKERS"]);
-    for (const problem of found) expect(problem).toContain("set DATABASE_URI");
+    for (const problem of found) expect(problem).toContain("set DATABASE_URL");
     expect((await load({ FRACTAL_ROLE: "all", FRACTAL_WORKERS: "1" })).workers).toBe(1);
   });
 

@@ -49,7 +49,9 @@ describe("langgraph.json", () => {
   });
 
   it("says what is wrong with it, with the path of the key", async () => {
-    expect((await problems("{"))[0]).toStartWith("langgraph.json: is not JSON: ");
+    expect(await problems('{\n  "graphs": {},\n}')).toEqual([
+      'langgraph.json: is not JSON: line 3, column 1 (position 18): expected a property name in double quotes, found "}"',
+    ]);
     expect(await problems("[]")).toEqual(["langgraph.json: must hold a JSON object"]);
     expect((await problems({}))[0]).toStartWith("langgraph.json: graphs is missing");
     for (const graphs of [["x"], "./a.ts:a", null]) {

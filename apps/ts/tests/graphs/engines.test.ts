@@ -66,6 +66,27 @@ for (const { name, command } of ENGINES) {
       expect(graphs.throws?.error).toBe("./throws.ts:graph: null");
     });
 
+    it("may throw what langgraph cannot mark", async () => {
+      await using project = await tempProject({
+        "agent.ts": `
+import { Annotation, StateGraph } from "@langchain/langgraph";
+const thrown: unknown[] = ["just text", 42, null, Object.freeze(new RangeError("frozen"))];
+const compiled = new StateGraph(Annotation.Root({ at: Annotation<number> }))
+  .addNode("a", async ({ at }) => { throw thrown[at]; }).addEdge("__start__", "a").compile();
+const told = (at: number) => compiled.invoke({ at }).catch((error) => String(error));
+export const graph = Object.assign(compiled, { ask: () => Promise.all(thrown.map((_, at) => told(at))) });
+`,
+        "langgraph.json": graphsOf({ agent: "./agent.ts:graph" }),
+      });
+      const { graphs } = await probe(command ?? "", project.folder);
+      expect(graphs.agent?.answer).toEqual([
+        "Error: just text",
+        "Error: 42",
+        "Error: The graph threw null",
+        "RangeError: frozen",
+      ]);
+    });
+
     it("of the example project load, and the broken one is named", async () => {
       const { engine, graphs } = await probe(command ?? "", join(FIXTURES, "langgraph-project"));
       expect(name.toLowerCase()).toStartWith(engine);

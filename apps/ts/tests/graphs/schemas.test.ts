@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "bun:test";
-import { Annotation, StateGraph, StateSchema } from "@langchain/langgraph";
+import { type BaseMessage, HumanMessage } from "@langchain/core/messages";
+import { Annotation, messagesStateReducer, StateGraph, StateSchema } from "@langchain/langgraph";
 import { createAgent } from "langchain";
 import { z } from "zod";
 import type { GraphRegistry } from "#core/graphs/registry";
@@ -78,6 +79,61 @@ describe("the JSON Schemas of", () => {
       properties: { n: { default: 1, type: "number" }, $schema: { type: "string" } },
       required: ["$schema"],
     });
+  });
+
+  it("a context and an input require no field that has a default, at no depth", async () => {
+    const fields = z.object({
+      key: z.string(),
+      style: z.string().default("dry"),
+      inner: z.object({ depth: z.number().default(1), name: z.string() }),
+      list: z.array(z.object({ size: z.number().default(2) })),
+      required: z.string().default("x"),
+    });
+    const { registry } = await registryOf(() =>
+      new StateGraph(z.object({ of: fields }), fields).addNode("a", () => ({})).addEdge("__start__", "a"),
+    );
+    const { context_schema, config_schema, input_schema, output_schema } = await registry.schemas("made");
+    const needed = {
+      required: ["key", "inner", "list"],
+      properties: { inner: { required: ["name"] }, required: { type: "string", default: "x" } },
+    };
+    expect(context_schema).toMatchObject(needed);
+    const needsSize = { list: { items: { required: expect.anything() } } };
+    expect(context_schema).not.toMatchObject({ properties: needsSize });
+    expect(config_schema).toEqual(context_schema);
+    expect(input_schema).toMatchObject({ properties: { of: needed } });
+    // What comes out has them all.
+    expect(output_schema).toMatchObject({
+      properties: { of: { required: ["key", "style", "inner", "list", "required"] } },
+    });
+  });
+
+  it("a channel called messages are those of chat messages only where its reducer or its default says so", async () => {
+    const text = Annotation<string[]>({ reducer: (old, more) => old.concat(more), default: () => [] });
+    const wrapped = (old: BaseMessage[], more: BaseMessage[]) => messagesStateReducer(old, more).slice(-10);
+    const made: [channel: unknown, input: object, kept: object][] = [
+      [Annotation<string[]>(), {}, {}],
+      [text, {}, { type: "array" }],
+      [Annotation<BaseMessage[]>({ reducer: wrapped, default: () => [] }), messages, messages],
+      [
+        Annotation<BaseMessage[]>({ value: (_, next) => next, default: () => [new HumanMessage("hi")] }),
+        messages,
+        messages,
+      ],
+      [z.array(z.string()), { type: "array", items: { type: "string" } }, { type: "array", items: { type: "string" } }],
+    ];
+    for (const [channel, input, kept] of made) {
+      const zod = channel instanceof z.ZodType;
+      const plain = (messages: typeof text) => Annotation.Root({ messages });
+      const state = zod ? z.object({ messages: channel }) : plain(channel as typeof text);
+      const { registry } = await registryOf(() =>
+        new StateGraph(state as ReturnType<typeof plain>).addNode("a", () => ({})).addEdge("__start__", "a"),
+      );
+      const { input_schema, state_schema } = await registry.schemas("made");
+      expect(input_schema?.properties).toMatchObject({ messages: input });
+      expect(state_schema?.properties).toMatchObject({ messages: kept });
+      if (!("items" in input)) expect(input_schema?.properties).toEqual({ messages: {} });
+    }
   });
 
   it("an agent say what its messages are", async () => {

@@ -110,9 +110,11 @@ describe("graphs that do odd things", () => {
       expect(await told("object")).toEqual({ error: "Error", message: '{"code":7}' });
       expect(await told("odd")).toEqual({ error: "Error", message: '{"name":5,"message":{"deep":true}}' });
       expect(await told("bare")).toEqual({ error: "Error", message: "{}" });
-      // langgraph marks what its tasks throw, and puts an error of its own in place of what cannot be marked.
-      for (const key of ["string", "null", "undefined", "number"]) {
-        expect(await told(key)).toEqual({ error: expect.any(String), message: expect.any(String) });
+      // Also what langgraph cannot mark.
+      expect(await told("string")).toEqual({ error: "Error", message: "just text" });
+      expect(await told("number")).toEqual({ error: "Error", message: "42" });
+      for (const key of ["null", "undefined"]) {
+        expect(await told(key)).toEqual({ error: "Error", message: `The graph threw ${key}` });
       }
     });
 

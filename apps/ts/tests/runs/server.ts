@@ -8,6 +8,7 @@ import type { Worker } from "#core/runs/worker";
 import type { Storage } from "#core/storage";
 import { FeedHub } from "#core/streams/hub";
 import { type HttpServer, serve } from "#platform/serve";
+import type { Router } from "#routes/router";
 import { createEngine } from "../../src/compose/engine.ts";
 import { loadGraphs } from "../../src/compose/graphs.ts";
 import { openTestStorage } from "../servers/storage.ts";
@@ -35,6 +36,8 @@ export class RunServer implements AsyncDisposable {
   /** Lines of the log from `warn` up, as JSON. */
   readonly log: string[];
   readonly http: HttpServer;
+  /** The API as graph code reaches it. */
+  readonly inProcess: Router;
   readonly #close: () => Promise<void>;
 
   private constructor(parts: {
@@ -43,6 +46,7 @@ export class RunServer implements AsyncDisposable {
     worker: Worker;
     log: string[];
     http: HttpServer;
+    inProcess: Router;
     close(): Promise<void>;
   }) {
     this.url = parts.http.url;
@@ -51,6 +55,7 @@ export class RunServer implements AsyncDisposable {
     this.worker = parts.worker;
     this.log = parts.log;
     this.http = parts.http;
+    this.inProcess = parts.inProcess;
     this.#close = parts.close;
   }
 
@@ -82,7 +87,7 @@ export class RunServer implements AsyncDisposable {
       if (given.storage === undefined) await storage[Symbol.asyncDispose]();
       await rm(cwd, { recursive: true });
     };
-    return new RunServer({ storage, hub, worker: engine.worker, log, http, close });
+    return new RunServer({ storage, hub, worker: engine.worker, log, http, inProcess: engine.inProcess, close });
   }
 
   async call(

@@ -52,10 +52,10 @@ export function graphSchemas(
       return null;
     }
   };
-  const context = read("getConfigTypeSchema");
+  const context = inputForm(read("getConfigTypeSchema"));
   const { _schemaDefinition: state, _inputDefinition: input, _outputDefinition: output } = definitionsOf(graph);
   return {
-    input_schema: read("getInputTypeSchema") ?? structural(input ?? state, { defaults: false }),
+    input_schema: inputForm(read("getInputTypeSchema")) ?? structural(input ?? state, { defaults: false }),
     output_schema: read("getOutputTypeSchema") ?? structural(output ?? state, { defaults: true }),
     state_schema: read("getStateTypeSchema") ?? structural(state, { defaults: true }),
     config_schema: context,
@@ -74,25 +74,54 @@ function definitionsOf(graph: GraphLike): Definitions {
 function structural(channels: Record<string, unknown> | undefined, options: { defaults: boolean }): JsonObject | null {
   if (channels === undefined || "__root__" in channels) return null;
   const properties: JsonObject = {};
-  for (const [name, made] of Object.entries(channels)) properties[name] = channelSchema(name, made, options);
+  for (const [name, made] of Object.entries(channels)) properties[name] = channelSchema(made, options);
   return { type: "object", properties };
 }
 
-function channelSchema(name: string, definition: unknown, options: { defaults: boolean }): JsonObject {
-  const channel = definition as { operator?: { name?: unknown }; initialValueFactory?: () => unknown } | null;
-  const reducer = channel?.operator?.name;
-  if (reducer === "messagesStateReducer" || reducer === "addMessages") return MESSAGES;
-  // The name is a convention that every LangGraph client relies on; a `messages` of another shape has a default that says so.
+/** A channel's name proves nothing: `messages` may be a list of plain texts. */
+function channelSchema(definition: unknown, options: { defaults: boolean }): JsonObject {
+  const channel = definition as { operator?: unknown; initialValueFactory?: () => unknown } | null;
+  if (makesMessages(channel?.operator)) return MESSAGES;
   const initial = typeof channel?.initialValueFactory === "function" ? channel.initialValueFactory() : undefined;
-  if (name === "messages" && (initial === undefined || Array.isArray(initial))) return MESSAGES;
+  if (Array.isArray(initial) && initial.length > 0 && initial.every(isMessage)) return MESSAGES;
   const type = options.defaults ? jsonType(initial) : undefined;
   return type === undefined ? {} : { type };
+}
+
+/** langgraph's own reducer, or one that ends in it: it makes a message of what describes one. */
+function makesMessages(reducer: unknown): boolean {
+  if (typeof reducer !== "function") return false;
+  if (reducer.name === "messagesStateReducer" || reducer.name === "addMessages") return true;
+  try {
+    const made: unknown = reducer([], [{ role: "user", content: "" }]);
+    return Array.isArray(made) && made.length === 1 && isMessage(made[0]);
+  } catch {
+    // A reducer of other values need not bear a message.
+    return false;
+  }
+}
+
+function isMessage(value: unknown): boolean {
+  return typeof value === "object" && value !== null && typeof Reflect.get(value, "getType") === "function";
 }
 
 function jsonType(value: unknown): string | undefined {
   if (Array.isArray(value)) return "array";
   if (typeof value === "number" || typeof value === "string" || typeof value === "boolean") return typeof value;
   return typeof value === "object" && value !== null ? "object" : undefined;
+}
+
+/** What has a default may be left out of what is sent; zod tells it as a part of what comes out. */
+function inputForm<T>(schema: T): T {
+  if (Array.isArray(schema)) return schema.map(inputForm) as T;
+  if (typeof schema !== "object" || schema === null) return schema;
+  const copy: JsonObject = Object.fromEntries(Object.entries(schema).map(([key, item]) => [key, inputForm(item)]));
+  const { properties, required } = copy as { properties?: Record<string, object>; required?: unknown };
+  if (!Array.isArray(required) || properties === undefined) return copy as T;
+  const needed = required.filter((name) => !("default" in (properties[name] ?? {})));
+  if (needed.length > 0) copy.required = needed;
+  else delete copy.required;
+  return copy as T;
 }
 
 /** One document: `$schema` belongs at its top only. Bare "messages" markers get the type they stand for. */

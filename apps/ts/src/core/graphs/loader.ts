@@ -14,6 +14,7 @@ import type {
 } from "./registry.ts";
 import { callFactory, type Resolved } from "./resolve.ts";
 import type { BuiltInGraph, GraphLogger, GraphSpec } from "./spec.ts";
+import { allowAnyThrow } from "./thrown.ts";
 import { LanggraphCopies, type LanggraphCopy } from "./toolkit.ts";
 
 export interface RegistryOptions {
@@ -135,6 +136,7 @@ class LoadedGraphs implements GraphRegistry {
       const resolved = await entry.resolved();
       const graph = resolved.kind === "graph" ? resolved.graph : await callFactory(resolved.factory, access);
       this.#warnOfOwnSaver(entry, graph);
+      allowAnyThrow(graph);
       return graph;
     } catch (error) {
       if (access.accessContext === "threads.create_run" || error instanceof RuntimeError) throw error;

@@ -1,15 +1,18 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { AuthScope } from "#core/identity/scope";
 
 interface RunContext {
   run_id: string;
   thread_id: string;
 }
 
-const context = new AsyncLocalStorage<RunContext>();
+const context = new AsyncLocalStorage<{ run: RunContext; scope: AuthScope }>();
 
 /** Everything that `work` starts, timers and dropped promises of user code too, can be told to belong to this run. */
-export function inRun<T>(run: RunContext, work: () => T): T {
-  return context.run({ run_id: run.run_id, thread_id: run.thread_id }, work);
+export function inRun<T>(run: RunContext & Pick<AuthScope, "tenant" | "owner">, work: () => T): T {
+  const { run_id, thread_id, tenant, owner } = run;
+  const scope = { tenant, owner, permissions: [], filters: undefined };
+  return context.run({ run: { run_id, thread_id }, scope }, work);
 }
 
 /**
@@ -17,5 +20,10 @@ export function inRun<T>(run: RunContext, work: () => T): T {
  * reports an unhandled rejection.
  */
 export function currentRun(): RunContext | undefined {
-  return context.getStore();
+  return context.getStore()?.run;
+}
+
+/** For whom the run acts in whose code we are; undefined outside of every run. */
+export function currentScope(): AuthScope | undefined {
+  return context.getStore()?.scope;
 }
