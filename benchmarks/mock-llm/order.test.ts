@@ -21,10 +21,14 @@ describe("the mock as strict as OpenAI", () => {
   const ask = (...messages: object[]) => post("/v1/chat/completions", { messages });
 
   it.each([
-    ["a call without an answer", [user, call, tool("c1"), user], "c2", "messages.[3].role"],
-    ["calls at the end", [user, call], "c1, c2", "messages.[2].role"],
-    ["an answer after the next message", [user, call, user, tool("c1"), tool("c2")], "c1, c2", "messages.[2].role"],
-  ])("refuses %s", async (_, messages, ids, param) => {
+    ["a call without an answer", [user, call, tool("c1"), user], { ids: "c2", param: "messages.[3].role" }],
+    ["calls at the end", [user, call], { ids: "c1, c2", param: "messages.[2].role" }],
+    [
+      "an answer after the next message",
+      [user, call, user, tool("c1"), tool("c2")],
+      { ids: "c1, c2", param: "messages.[2].role" },
+    ],
+  ])("refuses %s", async (_, messages, { ids, param }) => {
     const message =
       "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. " +
       `The following tool_call_ids did not have response messages: ${ids}`;
@@ -45,13 +49,22 @@ describe("the mock as strict as OpenAI", () => {
   });
 
   it("takes everything when it is told not to be strict", async () => {
-    await using lenient = { mock: await startMockLlm({ strict: false }), [Symbol.asyncDispose]: () => lenient.mock.close() };
+    await using lenient = {
+      mock: await startMockLlm({ strict: false }),
+      [Symbol.asyncDispose]: () => lenient.mock.close(),
+    };
     expect((await post("/v1/chat/completions", { messages: [user, call, user] }, lenient.mock.url)).status).toBe(200);
   });
 });
 
 describe("the mock as strict as Anthropic", () => {
-  const uses = { role: "assistant", content: [{ type: "text", text: "x" }, { type: "tool_use", id: "t1" }] };
+  const uses = {
+    role: "assistant",
+    content: [
+      { type: "text", text: "x" },
+      { type: "tool_use", id: "t1" },
+    ],
+  };
   const result = (id: string) => ({ type: "tool_result", tool_use_id: id, content: "1" });
   const says = (...content: object[]) => ({ role: "user", content });
   const text = { type: "text", text: "hi" };
@@ -75,7 +88,11 @@ describe("the mock as strict as Anthropic", () => {
       [user, uses, says(result("t1"), result("t1"))],
       "messages.2.content.1: each tool_use must have a single result. Found multiple `tool_result` blocks with id: t1",
     ],
-    ["an assistant who begins", [{ role: "assistant", content: "x" }], 'messages: first message must use the "user" role'],
+    [
+      "an assistant who begins",
+      [{ role: "assistant", content: "x" }],
+      'messages: first message must use the "user" role',
+    ],
     ["no message", [], "messages: at least one message is required"],
   ])("refuses %s", async (_, messages, message) => {
     expect(await ask(...messages)).toEqual({

@@ -16,6 +16,13 @@ interface Block {
   tool_use_id?: string;
 }
 
+/** Messages of one role in a row; `at` is the first. */
+interface Turn {
+  role: unknown;
+  at: number;
+  blocks: Block[];
+}
+
 interface GooglePart {
   functionCall?: unknown;
   functionResponse?: unknown;
@@ -61,7 +68,7 @@ export function openAiFault(messages: readonly OpenAiMessage[]): OrderFault | un
  */
 export function anthropicFault(messages: readonly { role?: unknown; content?: unknown }[]): OrderFault | undefined {
   if (messages.length === 0) return { message: "messages: at least one message is required" };
-  const turns: { role: unknown; at: number; blocks: Block[] }[] = [];
+  const turns: Turn[] = [];
   for (const [at, { role, content }] of messages.entries()) {
     if (role !== "user" && role !== "assistant") {
       return { message: `messages: Unexpected role "${role}". Allowed roles are "user" and "assistant".` };
@@ -69,32 +76,14 @@ export function anthropicFault(messages: readonly { role?: unknown; content?: un
     const blocks = Array.isArray(content) ? (content as Block[]) : [{ type: "text" }];
     const last = turns.at(-1);
     if (last?.role === role) last.blocks.push(...blocks);
-    else turns.push({ role, at, blocks });
+    else turns.push({ role, at, blocks: [...blocks] });
   }
   if (turns[0]?.role !== "user") return { message: 'messages: first message must use the "user" role' };
   let called: (string | undefined)[] = [];
-  for (const [index, { at, blocks, role }] of turns.entries()) {
-    const seen = new Set<string | undefined>();
-    for (const [place, block] of blocks.entries()) {
-      if (block.type !== "tool_result") continue;
-      const where = `messages.${at}.content.${place}`;
-      if (role !== "user" || !called.includes(block.tool_use_id)) {
-        return {
-          message:
-            `${where}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${block.tool_use_id}. Each ` +
-            "`tool_result` block must have a corresponding `tool_use` block in the previous message.",
-        };
-      }
-      if (seen.has(block.tool_use_id)) {
-        return {
-          message:
-            `${where}: each tool_use must have a single result. Found multiple \`tool_result\` blocks with id: ` +
-            `${block.tool_use_id}`,
-        };
-      }
-      seen.add(block.tool_use_id);
-    }
-    called = blocks.filter(({ type }) => type === "tool_use").map(({ id }) => id);
+  for (const [index, turn] of turns.entries()) {
+    const fault = resultFault(turn, called);
+    if (fault !== undefined) return fault;
+    called = turn.blocks.filter(({ type }) => type === "tool_use").map(({ id }) => id);
     const next = turns[index + 1]?.blocks ?? [];
     const firstOther = next.findIndex(({ type }) => type !== "tool_result");
     const results = next.slice(0, firstOther === -1 ? next.length : firstOther).map((block) => block.tool_use_id);
@@ -102,10 +91,33 @@ export function anthropicFault(messages: readonly { role?: unknown; content?: un
     if (open.length > 0) {
       return {
         message:
-          `messages.${at}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ` +
+          `messages.${turn.at}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ` +
           `${open.join(", ")}. Each \`tool_use\` block must have a corresponding \`tool_result\` block in the next message.`,
       };
     }
+  }
+  return undefined;
+}
+
+/** What is wrong with a turn's results, given the calls of the turn before. */
+function resultFault({ at, blocks }: Turn, called: readonly (string | undefined)[]): OrderFault | undefined {
+  const seen = new Set<string | undefined>();
+  for (const [place, { type, tool_use_id: id }] of blocks.entries()) {
+    if (type !== "tool_result") continue;
+    const where = `messages.${at}.content.${place}`;
+    if (!called.includes(id)) {
+      return {
+        message:
+          `${where}: unexpected \`tool_use_id\` found in \`tool_result\` blocks: ${id}. Each ` +
+          "`tool_result` block must have a corresponding `tool_use` block in the previous message.",
+      };
+    }
+    if (seen.has(id)) {
+      return {
+        message: `${where}: each tool_use must have a single result. Found multiple \`tool_result\` blocks with id: ${id}`,
+      };
+    }
+    seen.add(id);
   }
   return undefined;
 }

@@ -177,7 +177,13 @@ describe("the mock model", () => {
 
 describe("the mock model's environment", () => {
   it("has the delays and the port of the original, and reads each variable", () => {
-    expect(fromEnvironment({})).toMatchObject({ port: 11434, delayMs: 10, streamDelayMs: 5, toolCall: false, strict: true });
+    expect(fromEnvironment({})).toMatchObject({
+      port: 11434,
+      delayMs: 10,
+      streamDelayMs: 5,
+      toolCall: false,
+      strict: true,
+    });
     const all = {
       MOCK_LLM_PORT: "0",
       MOCK_LLM_DELAY_MS: "1",

@@ -16,8 +16,7 @@ const said = (id: string, text: string) => new HumanMessage({ id, content: text 
 const shown = (messages: readonly BaseMessage[]) => messages.map((message) => `${message.type} ${message.text}`.trim());
 
 const OPEN = "tool No result: the run stopped before this call had ended. It may or may not have taken effect.";
-const UNDECIDED =
-  'tool {"approved":false,"feedback":"Not approved: the conversation went on without a decision."}';
+const UNDECIDED = 'tool {"approved":false,"feedback":"Not approved: the conversation went on without a decision."}';
 
 describe("a conversation with tool calls that nothing answered", () => {
   it("stays as it is when every call has its answer", () => {
@@ -26,7 +25,12 @@ describe("a conversation with tool calls that nothing answered", () => {
   });
 
   it("gets an answer directly after the calls: not approved, or no result", () => {
-    const messages = [said("h", "x"), calls("a", APPROVAL, "calculator", "calculator"), tool("a-1", "2"), said("i", "y")];
+    const messages = [
+      said("h", "x"),
+      calls("a", APPROVAL, "calculator", "calculator"),
+      tool("a-1", "2"),
+      said("i", "y"),
+    ];
     expect(shown(settleCalls(messages).messages)).toEqual(["human x", "ai", UNDECIDED, "tool 2", OPEN, "human y"]);
   });
 
