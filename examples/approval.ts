@@ -13,7 +13,7 @@ assert.equal(waiting.status, "interrupted");
 const [question] = Object.values(waiting.interrupts).flat();
 process.stdout.write(`The agent asks: ${JSON.stringify(question?.value)}\n`);
 
-await client.runs.wait(thread.thread_id, "agent", { command: { resume: { approved: true } } });
+await client.runs.wait(thread.thread_id, "agent", { command: { resume: { decisions: [{ type: "approve" }] } } });
 const done = await client.threads.get(thread.thread_id);
 assert.equal(done.status, "idle");
 assert.deepEqual(done.interrupts, {});

@@ -111,7 +111,9 @@ describe("the mock model", () => {
     await start({ toolCall: true, response: "text" });
     const { choices } = await (await ask({ ...user("hi"), tools })).json();
     expect(JSON.parse(choices[0].message.tool_calls[0].function.arguments)).toEqual({ a: 1, unit: "cm", note: "1" });
-    const after = { messages: [...user("hi").messages, { role: "assistant" }, { role: "tool", content: "2" }], tools };
+    const call = { role: "assistant", tool_calls: [{ id: "c" }] };
+    const result = { role: "tool", tool_call_id: "c", content: "2" };
+    const after = { messages: [...user("hi").messages, call, result], tools };
     expect((await (await ask(after)).json()).choices[0].message.content).toBe("text");
   });
 
@@ -148,7 +150,7 @@ describe("the mock model", () => {
       ["{", "The body is not JSON"],
       ["[]", "messages: expected a list"],
       ['{"messages":3}', "messages: expected a list"],
-      ['{"messages":[null]}', "messages: expected objects with role and content"],
+      ['{"messages":[null]}', "messages: expected objects with a role"],
     ]) {
       const response = await ask(body);
       expect(response.status).toBe(400);
@@ -175,7 +177,13 @@ describe("the mock model", () => {
 
 describe("the mock model's environment", () => {
   it("has the delays and the port of the original, and reads each variable", () => {
-    expect(fromEnvironment({})).toMatchObject({ port: 11434, delayMs: 10, streamDelayMs: 5, toolCall: false });
+    expect(fromEnvironment({})).toMatchObject({
+      port: 11434,
+      delayMs: 10,
+      streamDelayMs: 5,
+      toolCall: false,
+      strict: true,
+    });
     const all = {
       MOCK_LLM_PORT: "0",
       MOCK_LLM_DELAY_MS: "1",
@@ -184,6 +192,7 @@ describe("the mock model's environment", () => {
       MOCK_LLM_MODEL: "m",
       MOCK_LLM_TOOL_CALL: "1",
       MOCK_LLM_HOST: "0.0.0.0",
+      MOCK_LLM_STRICT: "0",
     };
     expect(fromEnvironment(all)).toEqual({
       host: "0.0.0.0",
@@ -193,6 +202,7 @@ describe("the mock model's environment", () => {
       response: "r",
       model: "m",
       toolCall: true,
+      strict: false,
     });
   });
 

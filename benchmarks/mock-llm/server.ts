@@ -2,14 +2,20 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
+import { anthropic } from "./anthropic.ts";
+import type { Dialect, JsonObject } from "./dialect.ts";
+import { google } from "./google.ts";
+import { openAi } from "./openai.ts";
+import type { OrderFault } from "./order.ts";
 import { type CompletionRequest, chooseReply, promptTokens, type Reply, replyTokens } from "./reply.ts";
 import { fromEnvironment, type MockLlmOptions, type Settings, withDefaults } from "./settings.ts";
-import { chunks, completion } from "./wire.ts";
 
 export interface MockLlmStats {
-  /** Chat completions begun, and those whose client went away before the end. */
+  /** Answers begun, and those whose client went away before the end. */
   requests: number;
   aborted: number;
+  /** Conversations that were refused for the order of their messages. */
+  refused: number;
   prompt_tokens: number;
   completion_tokens: number;
   uptime_seconds: number;
@@ -23,7 +29,7 @@ export interface ReceivedRequest {
 }
 
 export interface MockLlm {
-  /** Without a path, for example http://127.0.0.1:40123; clients want `${url}/v1`. */
+  /** Without a path, for example http://127.0.0.1:40123; OpenAI's clients want `${url}/v1`, the others this. */
   url: string;
   stats(): MockLlmStats;
   received(): readonly ReceivedRequest[];
@@ -38,13 +44,15 @@ const KEPT_REQUESTS = 50;
 
 class HttpError extends Error {
   readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
+  readonly fault: OrderFault;
+  constructor(status: number, fault: OrderFault | string) {
+    super(typeof fault === "string" ? fault : fault.message);
     this.status = status;
+    this.fault = typeof fault === "string" ? { message: fault } : fault;
   }
 }
 
-/** An OpenAI-compatible chat endpoint that answers from a script. Runs on Bun and on Node. */
+/** The chat endpoints of OpenAI, Anthropic and Google, answered from a script. Runs on Bun and on Node. */
 export async function startMockLlm(options: MockLlmOptions = {}): Promise<MockLlm> {
   const mock = new MockServer(withDefaults(options));
   await mock.listen();
@@ -55,7 +63,7 @@ class MockServer implements MockLlm {
   readonly #settings: Settings;
   readonly #server: Server;
   readonly #startedAt = Date.now();
-  #counts = { requests: 0, aborted: 0, prompt_tokens: 0, completion_tokens: 0 };
+  #counts = { requests: 0, aborted: 0, refused: 0, prompt_tokens: 0, completion_tokens: 0 };
   #received: ReceivedRequest[] = [];
 
   constructor(settings: Settings) {
@@ -84,7 +92,7 @@ class MockServer implements MockLlm {
   }
 
   reset(): void {
-    this.#counts = { requests: 0, aborted: 0, prompt_tokens: 0, completion_tokens: 0 };
+    this.#counts = { requests: 0, aborted: 0, refused: 0, prompt_tokens: 0, completion_tokens: 0 };
     this.#received = [];
   }
 
@@ -107,10 +115,8 @@ class MockServer implements MockLlm {
     } catch (error) {
       if (gone.signal.aborted || response.headersSent) return void response.destroy();
       const status = error instanceof HttpError ? error.status : 500;
-      const message = error instanceof Error ? error.message : String(error);
-      sendJson(response, status, {
-        error: { message, type: status === 500 ? "server_error" : "invalid_request_error", code: null },
-      });
+      const fault = error instanceof HttpError ? error.fault : { message: String(error) };
+      sendJson(response, status, dialectOf(request).error(status, fault));
     }
   }
 
@@ -119,6 +125,7 @@ class MockServer implements MockLlm {
     const route = `${request.method} ${pathname}`;
     switch (route) {
       case "POST /v1/chat/completions":
+      case "POST /v1/messages":
         return this.#complete(request, response, gone);
       case "GET /v1/models":
         return sendJson(response, 200, {
@@ -136,42 +143,54 @@ class MockServer implements MockLlm {
         return sendJson(response, 200, {
           service: "mock-llm",
           model: this.#settings.model,
-          endpoints: ["POST /v1/chat/completions", "GET /v1/models", "GET /stats", "POST /stats/reset", "GET /health"],
+          endpoints: [
+            ...["POST /v1/chat/completions", "POST /v1/messages", "POST /v1beta/models/{model}:generateContent"],
+            ...["POST /v1beta/models/{model}:streamGenerateContent", "GET /v1/models"],
+            ...["GET /stats", "POST /stats/reset", "GET /health"],
+          ],
         });
       default:
+        if (request.method === "POST" && GOOGLE_PATH.test(pathname)) return this.#complete(request, response, gone);
         throw new HttpError(404, `No route ${route}`);
     }
   }
 
   async #complete(request: IncomingMessage, response: ServerResponse, gone: AbortSignal): Promise<void> {
-    const body = parseRequest(await readBody(request));
-    this.#remember(request, body);
+    const dialect = dialectOf(request);
+    const body = parseRequest(await readBody(request), dialect.list);
+    this.#remember(request, body as ReceivedRequest["body"]);
+    const fault = this.#settings.strict ? dialect.fault(body) : undefined;
+    if (fault !== undefined) {
+      this.#counts.refused++;
+      throw new HttpError(400, fault);
+    }
+    const asked = dialect.read(body);
     this.#counts.requests++;
     try {
-      const reply = chooseReply(body, this.#settings);
+      const reply = chooseReply(asked, this.#settings);
       await pause(this.#settings.delayMs, gone);
       const envelope = {
         // Clients make it the message's id, and a message list keeps one message per id: it must never come twice.
-        id: `chatcmpl-${randomUUID()}`,
+        id: randomUUID(),
         created: seconds(Date.now()),
-        model: body.model ?? this.#settings.model,
+        model: asked.model ?? this.#settings.model,
       };
-      if (body.stream === true) await this.#stream(response, chunks(body, reply, envelope), gone);
-      else sendJson(response, 200, completion(body, reply, envelope));
-      this.#count(body, reply);
+      if (isStreamed(request, body)) await this.#stream(response, dialect.events(asked, reply, envelope), gone);
+      else sendJson(response, 200, dialect.whole(asked, reply, envelope));
+      this.#count(asked, reply);
     } catch (error) {
       if (gone.aborted) this.#counts.aborted++;
       throw error;
     }
   }
 
-  async #stream(response: ServerResponse, events: Iterable<unknown>, gone: AbortSignal): Promise<void> {
+  async #stream(response: ServerResponse, events: Iterable<string>, gone: AbortSignal): Promise<void> {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
     for (const event of events) {
       await pause(this.#settings.streamDelayMs, gone);
-      await write(response, `data: ${JSON.stringify(event)}\n\n`, gone);
+      await write(response, event, gone);
     }
-    response.end("data: [DONE]\n\n");
+    response.end();
   }
 
   #remember(request: IncomingMessage, body: ReceivedRequest["body"]): void {
@@ -196,20 +215,31 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-function parseRequest(text: string): ReceivedRequest["body"] {
-  let body: unknown;
+const GOOGLE_PATH = /^\/v1(beta)?\/models\/[^/]+:(stream)?[gG]enerateContent$/;
+
+function dialectOf({ url }: IncomingMessage): Dialect {
+  const { pathname } = new URL(url ?? "/", "http://mock");
+  if (pathname === "/v1/messages") return anthropic;
+  return GOOGLE_PATH.test(pathname) ? google : openAi;
+}
+
+function isStreamed({ url }: IncomingMessage, body: JsonObject): boolean {
+  return body.stream === true || (url ?? "").includes(":streamGenerateContent");
+}
+
+function parseRequest(text: string, list: Dialect["list"]): JsonObject {
+  let body: JsonObject | null;
   try {
     body = JSON.parse(text);
   } catch {
     throw new HttpError(400, "The body is not JSON");
   }
-  if (typeof body !== "object" || body === null || !("messages" in body) || !Array.isArray(body.messages)) {
-    throw new HttpError(400, "messages: expected a list");
+  const messages = typeof body === "object" ? body?.[list] : undefined;
+  if (!Array.isArray(messages)) throw new HttpError(400, `${list}: expected a list`);
+  if (!messages.every((message) => typeof message === "object" && message !== null)) {
+    throw new HttpError(400, `${list}: expected objects with a role`);
   }
-  if (!body.messages.every((message) => typeof message === "object" && message !== null)) {
-    throw new HttpError(400, "messages: expected objects with role and content");
-  }
-  return body as ReceivedRequest["body"];
+  return body as JsonObject;
 }
 
 /** Waits, or throws as soon as the client is gone. */

@@ -11,6 +11,8 @@ export interface MockLlmOptions {
   model?: string | undefined;
   /** Call the first offered tool once per turn. Default false: only when the user text says `call <tool> {json}`. */
   toolCall?: boolean | undefined;
+  /** Refuse conversations that the provider itself would refuse for the order of their messages. Default true. */
+  strict?: boolean | undefined;
 }
 
 export type Settings = { [Key in keyof MockLlmOptions]-?: NonNullable<MockLlmOptions[Key]> };
@@ -29,6 +31,7 @@ export function withDefaults(options: MockLlmOptions): Settings {
     response: options.response ?? DEFAULT_RESPONSE,
     model: options.model ?? "mock-gpt-4o",
     toolCall: options.toolCall ?? false,
+    strict: options.strict ?? true,
   };
 }
 
@@ -49,6 +52,7 @@ export function fromEnvironment(environment: Readonly<Record<string, string | un
     streamDelayMs: number("MOCK_LLM_STREAM_DELAY_MS", 5, 600_000),
     response: text("MOCK_LLM_RESPONSE"),
     model: text("MOCK_LLM_MODEL"),
+    strict: !["0", "false", "no"].includes(text("MOCK_LLM_STRICT")?.toLowerCase() ?? ""),
     toolCall: ["1", "true", "yes"].includes(text("MOCK_LLM_TOOL_CALL")?.toLowerCase() ?? ""),
   };
 }

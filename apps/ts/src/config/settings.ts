@@ -98,6 +98,8 @@ export const SETTINGS = {
     section: MODELS,
     description: "The same under the name that OpenAI's client uses; wins over OPENAI_API_BASE.",
   }),
+  ANTHROPIC_BASE_URL: url({ section: MODELS, description: "Endpoint in place of Anthropic's." }),
+  GOOGLE_GEMINI_BASE_URL: url({ section: MODELS, description: "Endpoint in place of Google's." }),
   LANGSERVE_GRAPHS: json({ section: GRAPHS, description: "`graphs` of langgraph.json; wins over it." }),
   LANGGRAPH_CONFIG: json({
     section: GRAPHS,

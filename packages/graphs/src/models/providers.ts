@@ -70,22 +70,26 @@ const BUILDERS: Readonly<
       },
     });
   },
-  anthropic: async (choice) => {
+  anthropic: async (choice, { environment }) => {
     const { ChatAnthropic } = await load("@langchain/anthropic", () => import("@langchain/anthropic"));
+    const anthropicApiUrl = readVariable(environment, "ANTHROPIC_BASE_URL");
     return new ChatAnthropic({
       model: choice.model,
       maxTokens: choice.maxTokens,
       apiKey: requireKey(choice),
       ...temperature(choice),
+      ...(anthropicApiUrl ? { anthropicApiUrl } : {}),
     });
   },
-  google: async (choice) => {
+  google: async (choice, { environment }) => {
     const { ChatGoogleGenerativeAI } = await load("@langchain/google-genai", () => import("@langchain/google-genai"));
+    const baseUrl = readVariable(environment, "GOOGLE_GEMINI_BASE_URL");
     return new ChatGoogleGenerativeAI({
       model: choice.model,
       maxOutputTokens: choice.maxTokens,
       apiKey: requireKey(choice),
       ...temperature(choice),
+      ...(baseUrl ? { baseUrl } : {}),
     });
   },
   ollama: async (choice, { environment }) => {

@@ -39,11 +39,14 @@ describe("the agent", () => {
     const graph = await agent();
     const stopped = await graph.invoke(human("Compute 2 + 3 with my approval"), thread);
     expect(isInterrupted(stopped)).toBe(true);
+    const args = { action: "Compute 2 + 3 with my approval" };
+    const request = { name: "request_approval", args, description: `Approval needed: ${args.action}` };
+    const decisions = ["approve", "edit", "reject"];
     expect((stopped as unknown as Record<string, { value: unknown }[]>)[INTERRUPT]?.[0]?.value).toEqual({
-      type: "approval_request",
-      action: "Compute 2 + 3 with my approval",
-      message: "Approval needed: Compute 2 + 3 with my approval",
-      allowed: [{ approved: true }, { approved: false, feedback: "why not" }],
+      action_requests: [request],
+      review_configs: [{ action_name: "request_approval", allowed_decisions: decisions }],
+      actionRequests: [request],
+      reviewConfigs: [{ actionName: "request_approval", allowedDecisions: decisions }],
     });
     expect((await graph.getState(thread)).next).toEqual(["tools"]);
     const { messages } = await graph.invoke(new Command({ resume: { approved: true } }), thread);

@@ -10,6 +10,7 @@ import { calculator } from "../tools/calculator.ts";
 import { createClock } from "../tools/clock.ts";
 import { type AgentConfiguration, type JsonObject, parseConfiguration } from "./configuration.ts";
 import { systemPrompt } from "./prompt.ts";
+import { answerOpenCalls } from "./unanswered.ts";
 
 /** What a LangGraph server passes to a factory; only `configurable` matters here. */
 export interface FactoryConfig {
@@ -79,6 +80,7 @@ function compile(model: BaseChatModel, prompt: string | undefined) {
     name: "agent",
     model,
     tools: [createClock(Date.now), calculator, requestApproval],
+    middleware: [answerOpenCalls],
     // A message, not a text: the text would go out as a list of blocks, which many OpenAI-compatible servers refuse.
     systemPrompt: new SystemMessage(systemPrompt(prompt)),
   });

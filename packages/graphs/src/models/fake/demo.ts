@@ -1,9 +1,9 @@
+import { APPROVAL_TOOL as APPROVAL } from "../../tools/approval.ts";
 import { parseApproval } from "../../tools/approval-answer.ts";
 import { currentTurn, type ToolAnswer, type Turn } from "./conversation.ts";
 import { findArithmetic, findTimeQuestion, wantsApproval } from "./intents.ts";
 import type { Script, ScriptedReply } from "./scripted-model.ts";
 
-const APPROVAL = "request_approval";
 const CLOCK = "get_current_time";
 const CALCULATOR = "calculator";
 
@@ -49,7 +49,10 @@ function refused(turn: Turn, approval: ToolAnswer): ScriptedReply {
 function conclusion(turn: Turn): ScriptedReply {
   const sentences = [...turn.answers.values()].map((answer) => {
     if (answer.failed) return `The tool ${answer.name} failed: ${answer.text}`;
-    if (answer.name === APPROVAL) return `You approved "${shorten(turn.text)}"; as a demonstration I change nothing.`;
+    if (answer.name === APPROVAL) {
+      const { action } = parseApproval(answer.text);
+      return `You approved "${shorten(action ?? turn.text)}"; as a demonstration I change nothing.`;
+    }
     if (answer.name === CLOCK) return `The clock says ${answer.text}.`;
     if (answer.name === CALCULATOR) return `The calculator says ${answer.text}.`;
     return `The tool ${answer.name} says: ${answer.text}`;

@@ -3,7 +3,10 @@ import { element } from "./dom.ts";
 /** Shows what a run waits for, and hands the decision to `answer`: the value to resume with. */
 export function renderInterrupt(value: unknown, answer: (resume: unknown) => void): HTMLElement {
   const fields = typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  const headline = [fields.message, fields.action, fields.question, value].find((text) => typeof text === "string");
+  const asked = Array.isArray(fields.action_requests) ? fields.action_requests : [];
+  const headline = [asked[0]?.description, fields.message, fields.action, fields.question, value].find(
+    (text) => typeof text === "string",
+  );
   const approve = element("button", { class: "button primary", type: "button" }, "Approve");
   const reject = element("button", { class: "button", type: "button" }, "Reject");
   const feedback = element("input", {
@@ -15,7 +18,10 @@ export function renderInterrupt(value: unknown, answer: (resume: unknown) => voi
     approve.disabled = true;
     reject.disabled = true;
     const words = feedback.value.trim();
-    answer(words === "" ? { approved } : { approved, feedback: words });
+    if (asked.length > 0) {
+      const decision = approved ? { type: "approve" } : { type: "reject", ...(words !== "" && { message: words }) };
+      answer({ decisions: asked.map(() => decision) });
+    } else answer(words === "" ? { approved } : { approved, feedback: words });
   };
   approve.addEventListener("click", () => decide(true));
   reject.addEventListener("click", () => decide(false));

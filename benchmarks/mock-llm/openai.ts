@@ -1,14 +1,34 @@
+import type { Dialect, Envelope } from "./dialect.ts";
+import { openAiFault } from "./order.ts";
 import { type CompletionRequest, pieces, promptTokens, type Reply, replyTokens } from "./reply.ts";
 
-/** What every part of one answer repeats. `created` is in seconds since 1970. */
-export interface Envelope {
-  id: string;
-  created: number;
-  model: string;
-}
+/** OpenAI's chat completions. */
+export const openAi: Dialect = {
+  list: "messages",
+  read: (body) => body as unknown as CompletionRequest,
+  fault: (body) => openAiFault(body.messages as []),
+  whole: completion,
+  *events(request, reply, envelope) {
+    let held = "";
+    for (const chunk of chunks(request, reply, envelope)) {
+      if (held !== "") yield held;
+      held = `data: ${JSON.stringify(chunk)}\n\n`;
+    }
+    // With the last chunk: the end is no piece of its own, and waits no delay.
+    yield `${held}data: [DONE]\n\n`;
+  },
+  error: (status, { message, param }) => ({
+    error: {
+      message,
+      type: status === 500 ? "server_error" : "invalid_request_error",
+      ...(param && { param }),
+      code: null,
+    },
+  }),
+};
 
 /** The answer without streaming: one `chat.completion`. */
-export function completion(request: CompletionRequest, reply: Reply, { id, created, model }: Envelope): unknown {
+function completion(request: CompletionRequest, reply: Reply, { id, created, model }: Envelope): unknown {
   const message =
     "text" in reply
       ? { role: "assistant", content: reply.text, refusal: null }
@@ -16,10 +36,10 @@ export function completion(request: CompletionRequest, reply: Reply, { id, creat
           role: "assistant",
           content: null,
           refusal: null,
-          tool_calls: [{ id: callId(id), type: "function", function: { ...reply.call } }],
+          tool_calls: [{ id: `call-${id}`, type: "function", function: { ...reply.call } }],
         };
   return {
-    id,
+    id: `chatcmpl-${id}`,
     object: "chat.completion",
     created,
     model,
@@ -28,14 +48,11 @@ export function completion(request: CompletionRequest, reply: Reply, { id, creat
   };
 }
 
-/**
- * The answer as the data of SSE events, in order: the role, the pieces, the finish reason, and usage where asked for.
- * `[DONE]` is the server's to add.
- */
-export function* chunks(request: CompletionRequest, reply: Reply, envelope: Envelope): Generator<unknown> {
+/** The data of the events, in order: the role, the pieces, the finish reason, and usage where asked for. */
+function* chunks(request: CompletionRequest, reply: Reply, envelope: Envelope): Generator<unknown> {
   const { id, created, model } = envelope;
   const withUsage = request.stream_options?.include_usage === true;
-  const base = { id, object: "chat.completion.chunk", created, model };
+  const base = { id: `chatcmpl-${id}`, object: "chat.completion.chunk", created, model };
   const chunk = (delta: unknown, finish_reason: string | null) => ({
     ...base,
     choices: [{ index: 0, delta, logprobs: null, finish_reason }],
@@ -46,7 +63,7 @@ export function* chunks(request: CompletionRequest, reply: Reply, envelope: Enve
     for (const content of pieces(reply.text)) yield chunk({ content }, null);
   } else {
     const { name, arguments: text } = reply.call;
-    const named = { index: 0, id: callId(id), type: "function", function: { name, arguments: "" } };
+    const named = { index: 0, id: `call-${id}`, type: "function", function: { name, arguments: "" } };
     yield chunk({ role: "assistant", content: null, tool_calls: [named] }, null);
     for (let at = 0; at < text.length; at += 8) {
       yield chunk({ tool_calls: [{ index: 0, function: { arguments: text.slice(at, at + 8) } }] }, null);
@@ -64,8 +81,4 @@ function usage(request: CompletionRequest, reply: Reply) {
 
 function finishReason(reply: Reply): string {
   return "text" in reply ? "stop" : "tool_calls";
-}
-
-function callId(id: string): string {
-  return id.replace("chatcmpl", "call");
 }
