@@ -81,7 +81,7 @@ export function createEngine(deps: EngineDeps): Engine {
       fenceRefusals: () => commits.refusals,
       connections: storage.connections && (() => storage.connections as NonNullable<typeof storage.connections>),
     },
-    slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running }),
+    slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running.length }),
     logger,
   });
   const hints = new Hints(storage.signals, { shared: storage.shared, always: config.role === "api" });

@@ -7,6 +7,7 @@ import { FeedHub } from "#core/streams/hub";
 import { mayBeSilent } from "#middleware/answer-deadline";
 import type { HttpServer } from "#platform/serve";
 import { createEngine, type Engine } from "./engine.ts";
+import type { Front } from "./front.ts";
 import { loadGraphs } from "./graphs.ts";
 import type { Host } from "./host.ts";
 import { listen } from "./listen.ts";
@@ -22,6 +23,7 @@ const LAST_ANSWERS_MS = 1_000;
 export interface ServerOptions {
   config: Config;
   host: Host;
+  front: Front | undefined;
   logger: Logger;
   /** Something is lost without which the server can do nothing. */
   fail(error: Error): void;
@@ -31,6 +33,7 @@ export interface ServerOptions {
 export class Server {
   readonly #config: Config;
   readonly #host: Host;
+  readonly #front: Front | undefined;
   readonly #logger: Logger;
   readonly #fail: (error: Error) => void;
   readonly #stopping = new AbortController();
@@ -43,9 +46,10 @@ export class Server {
   /** Why it stops, told to the runs that yield. */
   reason = "shutdown";
 
-  constructor({ config, host, logger, fail }: ServerOptions) {
+  constructor({ config, host, front, logger, fail }: ServerOptions) {
     this.#config = config;
     this.#host = host;
+    this.#front = front;
     this.#logger = logger;
     this.#fail = fail;
   }
@@ -60,6 +64,11 @@ export class Server {
 
   get http(): HttpServer {
     return started(this.#http);
+  }
+
+  /** Ids of the runs that are executed now. */
+  get running(): string[] {
+    return this.#engine?.worker.running ?? [];
   }
 
   /** An exception that nobody caught ends the process; the run that threw it, if known, must not be handed on for nothing. */
@@ -142,6 +151,7 @@ export class Server {
     this.#http = await listen({
       config: this.#config,
       supervision: this.#host.supervision,
+      front: this.#front,
       logger: this.#logger,
       fetch: (request) => {
         if (mayBeSilent(request.url)) this.#http?.noTimeout(request);

@@ -91,8 +91,9 @@ export class Worker {
     return this.#lease.id;
   }
 
-  get running(): number {
-    return this.#handles.size;
+  /** Ids of the runs that are executed here. */
+  get running(): string[] {
+    return [...this.#handles.keys()];
   }
 
   get slots(): number {
