@@ -39,8 +39,13 @@ export class ProjectWatcher {
       this.#stamps.set(path, stamp(path));
       this.#watchFolder(dirname(path));
     }
-    for (const folder of this.#options.folders) this.#addTree(folder);
+    this.add(this.#options.folders);
     return this;
+  }
+
+  /** Watches the code of more folders. */
+  add(folders: Iterable<string>): void {
+    for (const folder of folders) if (!this.#watchers.has(folder)) this.#addTree(folder);
   }
 
   close(): void {

@@ -28,6 +28,7 @@ import type { Readiness } from "#routes/system";
 import { Unread } from "#routes/unread";
 import { servesShipped } from "./graphs.ts";
 import { createMetrics } from "./metrics.ts";
+import { logRuns } from "./run-log.ts";
 import type { OpenedStorage } from "./storage.ts";
 
 /** Parts of the API that only processes serve which are there for clients. */
@@ -81,7 +82,7 @@ export function createEngine(deps: EngineDeps): Engine {
       fenceRefusals: () => commits.refusals,
       connections: storage.connections && (() => storage.connections as NonNullable<typeof storage.connections>),
     },
-    slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running.length }),
+    slots: () => (config.role === "api" ? undefined : { max: worker.slots, running: worker.running }),
     logger,
   });
   const hints = new Hints(storage.signals, { shared: storage.shared, always: config.role === "api" });
@@ -93,7 +94,7 @@ export function createEngine(deps: EngineDeps): Engine {
     follower,
     hints,
     deletions: new Deletions(storage.signals, hints),
-    observer: metrics.observer,
+    observer: logRuns(metrics.observer, logger),
     logger,
     stopping,
     delay: (ms) => delay(ms, undefined, { signal: stopping }),
@@ -152,6 +153,7 @@ export function createEngine(deps: EngineDeps): Engine {
     },
     {
       logger,
+      logsRequests: config.logLevel === "debug" || config.logLevel === "trace",
       cors: config.cors,
       hosts: { bound: config.host, allowed: config.allowedHosts },
       bodyLimit: config.maxBodyBytes,

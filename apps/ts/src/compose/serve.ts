@@ -8,6 +8,7 @@ import type { ServeRequest } from "#cli/main";
 import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
 import { currentRun } from "#core/runs/current-run";
+import { userFiles } from "#platform/modules";
 import { Watchdog } from "#platform/watchdog";
 import { engineName } from "./engine.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -16,7 +17,7 @@ import { watchFaults } from "./faults.ts";
 import { Front } from "./front.ts";
 import { servesShipped } from "./graphs.ts";
 import type { Host } from "./host.ts";
-import { watchProject } from "./reload.ts";
+import { foldersOutside, watchProject } from "./reload.ts";
 import { AFTER_DRAIN_MS, Server } from "./server.ts";
 import { type StopReason, StopRequests } from "./stop-requests.ts";
 
@@ -72,7 +73,7 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   });
   for (const part of server.parts()) lifecycle.add(part);
   try {
-    const up = lifecycle.start().then(() => undefined);
+    const up = lifecycle.start().then(() => watcher?.add(foldersOutside(userFiles(), config.projectDir)));
     const early = await Promise.race([up, stop.first]);
     if (early === undefined) await announce(server, { request, config, host, front, logger });
     const reason = await stop.first;

@@ -68,7 +68,7 @@ export class Server {
 
   /** Ids of the runs that are executed now. */
   get running(): string[] {
-    return this.#engine?.worker.running ?? [];
+    return this.#engine?.worker.runIds() ?? [];
   }
 
   /** An exception that nobody caught ends the process; the run that threw it, if known, must not be handed on for nothing. */

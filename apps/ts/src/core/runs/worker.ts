@@ -56,6 +56,8 @@ export class Worker {
   readonly #early = new Map<string, "interrupt" | "rollback">();
   #onUnreserved: (() => void) | undefined;
   #unsubscribe: () => void = () => {};
+  /** Of the runs that are executed here. */
+  readonly runIds = () => [...this.#handles.keys()];
 
   constructor(env: RunEnvironment, limits: WorkerLimits, identity: WorkerIdentity) {
     this.#env = env;
@@ -91,9 +93,8 @@ export class Worker {
     return this.#lease.id;
   }
 
-  /** Ids of the runs that are executed here. */
-  get running(): string[] {
-    return [...this.#handles.keys()];
+  get running(): number {
+    return this.#handles.size;
   }
 
   get slots(): number {
