@@ -81,9 +81,7 @@ export class Exchange {
         if (this.#left.signal.aborted || this.#response.headersSent) return resolve(true);
         await this.#news();
         if (this.#front.changing && this.#mayRepeat(error)) return resolve(false);
-        this.#refuse(
-          "The server ended while it worked on this request, which may or may not have been carried out.",
-        );
+        this.#refuse("The server ended while it worked on this request, which may or may not have been carried out.");
         resolve(true);
       });
     });
@@ -91,7 +89,14 @@ export class Exchange {
 
   #open({ port, method, path, headers }) {
     // A connection of its own: its end is the client's end, and none is idle when a server is replaced.
-    const options = { host: "127.0.0.1", port, method, path, headers: [...headers, "Connection", "close"], agent: false };
+    const options = {
+      host: "127.0.0.1",
+      port,
+      method,
+      path,
+      headers: [...headers, "Connection", "close"],
+      agent: false,
+    };
     this.#upstream = send(options);
     return this.#upstream;
   }
@@ -200,7 +205,11 @@ export class Exchange {
     if (response.headersSent || this.#left.signal.aborted) return;
     this.#request.resume();
     const body = `${JSON.stringify({ detail })}\n`;
-    response.writeHead(503, { "content-type": "application/json", "retry-after": "1", "content-length": Buffer.byteLength(body) });
+    response.writeHead(503, {
+      "content-type": "application/json",
+      "retry-after": "1",
+      "content-length": Buffer.byteLength(body),
+    });
     response.end(this.#request.method === "HEAD" ? undefined : body);
   }
 }
@@ -208,10 +217,10 @@ export class Exchange {
 /** As the client sent them, which the server's rules for hosts and origins read, with the client's address. */
 function forwarded({ rawHeaders, socket }) {
   const headers = without(rawHeaders, (name) => HOP_BY_HOP.has(name) || name === "x-forwarded-for");
-  const before = valueOf(rawHeaders, "x-forwarded-for");
+  const before = headerOf(rawHeaders, "x-forwarded-for");
   const client = socket.remoteAddress ?? "unknown";
   // HTTP/1.0 may do without a host, and this is no HTTP/1.0 connection.
-  if (valueOf(rawHeaders, "host") === undefined) headers.push("Host", "localhost");
+  if (headerOf(rawHeaders, "host") === undefined) headers.push("Host", "localhost");
   headers.push("X-Forwarded-For", before === undefined ? client : `${before}, ${client}`);
   return headers;
 }
@@ -225,8 +234,9 @@ function without(rawHeaders, drop) {
   return kept;
 }
 
-function valueOf(rawHeaders, name) {
+function headerOf(rawHeaders, name) {
   const values = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) if (rawHeaders[i].toLowerCase() === name) values.push(rawHeaders[i + 1]);
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i].toLowerCase() === name) values.push(rawHeaders[i + 1]);
   return values.length === 0 ? undefined : values.join(", ");
 }

@@ -47,12 +47,16 @@ export function userFiles(): string[] {
 
 /** On Bun every module is there; on Node those that jiti or `require` has loaded. */
 function cachedFiles(): string[] {
-  return Object.keys(nodeModule.createRequire(import.meta.url).cache).filter((file) => file.startsWith(sep) || file[1] === ":");
+  return Object.keys(nodeModule.createRequire(import.meta.url).cache).filter(
+    (file) => file.startsWith(sep) || file[1] === ":",
+  );
 }
 
 interface ModuleHooks {
   /** Node 22.15 and later. */
-  registerHooks?(hooks: { load(url: string, context: unknown, next: (url: string, context: unknown) => unknown): unknown }): void;
+  registerHooks?(hooks: {
+    load(url: string, context: unknown, next: (url: string, context: unknown) => unknown): unknown;
+  }): void;
 }
 
 function observeImports(): Set<string> {

@@ -23,7 +23,10 @@ export const graph = new StateGraph(State).addNode("speak", () => ({ said: word 
   .addEdge(START, "speak").addEdge("speak", END).compile();
 `,
   );
-  project.write("packages/words/package.json", JSON.stringify({ name: "shared-words", type: "module", main: "main.ts" }));
+  project.write(
+    "packages/words/package.json",
+    JSON.stringify({ name: "shared-words", type: "module", main: "main.ts" }),
+  );
   project.write("packages/words/main.ts", 'export { word } from "./lib/word.ts";');
   project.write("packages/words/lib/word.ts", 'export const word: string = "one";');
   project.write("packages/other/main.ts", "export {};");
