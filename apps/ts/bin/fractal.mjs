@@ -33,7 +33,7 @@ if (engine.problem !== undefined) {
   process.argv = [process.argv[0], entry, ...argv];
   await import(pathToFileURL(entry).href);
 } else if (serves && !alone && !help) {
-  supervise({ command: engine.command, args: [...engine.args, entry, ...argv] });
+  supervise({ command: engine.command, args: [...engine.args, entry, ...argv], fronted: argv[0] === "dev" });
 } else {
   passThrough({ command: engine.command, args: [...engine.args, entry, ...argv] });
 }

@@ -13,10 +13,15 @@
 // workers} there, and stops when the channel closes (this process was killed). It gets the lease of the server
 // before it, which is gone for certain, so that the runs of that server need not wait for the lease to expire. The first one reads the
 // configuration: when it is ready, the other workers are started on its port.
+//
+// In development a Front (front.mjs) listens in place of the server and holds requests while one process replaces another. The
+// server says {type: "listening", hostname, port, internal_port} and is answered {type: "published", port, held} or {type:
+// "refused", code}; before it stops for a reload it says {type: "reloading"} and is answered {type: "held"}.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import * as util from "node:util";
+import { Front } from "./front.mjs";
 
 const RELOAD = 75;
 const UNAVAILABLE = 69;
@@ -37,8 +42,13 @@ const FORCE_MS = 2_000;
 const UNSAID_GRACE_MS = 10_000;
 /** A stop that hands everything back is a little longer than its grace. */
 const AFTER_GRACE_MS = 3_000;
+/** The last bytes of answers that the server has given up. */
+const LAST_BYTES_MS = 500;
 
-/** @param {{ command: string, args: string[] }} program Never returns to the caller's control: the process ends with the server. */
+/**
+ * @param {{ command: string, args: string[], fronted?: boolean }} program `fronted`: its port stays open while it restarts.
+ * Never returns to the caller's control: the process ends with the server.
+ */
 export function supervise(program) {
   new Supervisor(program).run();
 }
@@ -56,9 +66,12 @@ class Supervisor {
   #outcome;
   /** When what has not stopped is killed. */
   #killing;
+  /** Listens for the server, in development. */
+  #front;
 
   constructor(program) {
     this.#program = program;
+    if (program.fronted) this.#front = new Front();
   }
 
   run() {
@@ -78,7 +91,10 @@ class Supervisor {
       if (message?.type === "starting") worker.graceMs = message.grace_ms;
       // From here on it executes runs, and what they do may end it before it can say that it is ready.
       if (message?.type === "lease") Object.assign(worker, { lease: message.id, working: true });
+      if (message?.type === "reloading") void this.#hold(child);
+      if (message?.type === "listening") void this.#publish(child, message);
       if (message?.type !== "ready") return;
+      this.#front?.release(message.internal_port);
       Object.assign(worker, { ready: true, working: true });
       this.#port = message.port;
       this.#startOthers(message.workers ?? 1);
@@ -100,9 +116,28 @@ class Supervisor {
       FRACTAL_LAST_PORT: this.#port === undefined ? "" : String(this.#port),
       FRACTAL_INTERNAL_WORKER: String(worker.index),
       FRACTAL_INTERNAL_PREDECESSOR: worker.lease ?? "",
+      FRACTAL_INTERNAL_FRONT: this.#front === undefined ? "" : "1",
       // All of them count the same, also when somebody edits .env meanwhile.
       ...(several && { FRACTAL_WORKERS: String(this.#workers.length) }),
     };
+  }
+
+  /** Nothing more is sent to a server that is about to stop, and what it was sent is answered. */
+  async #hold(child) {
+    this.#front?.hold();
+    await this.#front?.settled();
+    say(child, { type: "held" });
+  }
+
+  async #publish(child, { hostname, port, internal_port: internal }) {
+    try {
+      const published = await this.#front.listen({ hostname, port });
+      const { held } = this.#front;
+      await this.#front.rejoin(internal);
+      say(child, { type: "published", port: published, held });
+    } catch (error) {
+      say(child, { type: "refused", code: error.code, message: error.message });
+    }
   }
 
   #startOthers(count) {
@@ -114,6 +149,8 @@ class Supervisor {
   #ended(worker, code, signal) {
     worker.child = undefined;
     if (this.#stopping !== undefined || this.#isFinal(code)) return this.#settle(code, signal);
+    // Also what it has not announced: a crash.
+    this.#front?.hold();
     if (code === RELOAD) return this.#start(worker, "reload");
     const wait = this.#count(worker, code);
     const name = this.#workers.length > 1 ? `Worker ${worker.index}` : "The server";
@@ -130,6 +167,7 @@ class Supervisor {
     const others = this.#isServing() ? ", the others keep serving" : "";
     const what = failing ? `cannot be started${others}` : "ended unexpectedly";
     process.stderr.write(`${name} ${what} (${how}); starting it again${wait > 0 ? ` in ${wait / 1000} s` : ""}.\n`);
+    if (wait > 0) this.#front?.refuse(`${name} ${what} (${how}); see its output.`);
     worker.waiting = setTimeout(() => this.#start(worker, "crash"), wait);
   }
 
@@ -154,6 +192,7 @@ class Supervisor {
 
   #stop(signal, again) {
     this.#stopping ??= signal;
+    this.#front?.stop();
     for (const worker of this.#workers) {
       clearTimeout(worker.waiting);
       worker.child?.kill(signal);
@@ -174,7 +213,9 @@ class Supervisor {
   #finishIfAlone(signal) {
     if (this.#workers.some(({ child }) => child !== undefined)) return;
     const { code, signal: ended } = this.#outcome ?? { code: null, signal };
-    finish(code, ended);
+    const end = () => finish(code, ended);
+    if (this.#front === undefined) end();
+    else void this.#front.drained(LAST_BYTES_MS).then(end);
   }
 
   /** @param late Their time to stop is over: user code may block the event loop, which then does not see a signal. */
@@ -186,6 +227,11 @@ class Supervisor {
       child?.kill("SIGKILL");
     }
   }
+}
+
+/** A server that has gone meanwhile hears nothing; its end is dealt with where it is seen. */
+function say(child, message) {
+  if (child.connected) child.send(message, () => undefined);
 }
 
 function newWorker(index) {

@@ -13,6 +13,7 @@ import { type HostOptions, hostCheck } from "#middleware/hosts";
 import { type CountedRequest, countRequests } from "#middleware/metrics";
 import { notFound } from "#middleware/not-found";
 import { requestId } from "#middleware/request-id";
+import { logRequests } from "#middleware/request-log";
 import { scope } from "#middleware/scope";
 import { assistantGraphRoutes } from "#routes/assistant-graphs";
 import { assistantRoutes } from "#routes/assistants";
@@ -45,6 +46,8 @@ export interface Services {
 
 export interface AppOptions {
   logger: Logger;
+  /** Says of every request how it was answered, at debug. */
+  logsRequests?: boolean | undefined;
   cors?: CorsOptions | undefined;
   /** What the server may be called by; without it every name is taken. */
   hosts?: HostOptions | undefined;
@@ -73,6 +76,7 @@ export function createApp(services: Services, options: AppOptions): Router {
   const { metrics } = services;
   if (metrics !== undefined) app.use("*", countRequests(metrics.answered));
   app.use("*", requestId());
+  if (options.logsRequests === true) app.use("*", logRequests(options.logger));
   if (options.hosts !== undefined) app.use("*", hostCheck(options.hosts));
   app.use("*", cors(options.cors));
   app.use("*", answerDeadline(options.answerMs ?? ANSWER_MS));

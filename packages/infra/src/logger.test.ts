@@ -131,6 +131,37 @@ describe("createLogger", () => {
     expect(text()).toMatch(/^\d\d:\d\d:\d\d warn {2}graph not loaded graph=agent\n {2}Error: broken\n/);
     expect(text()).not.toContain("\u001b[");
   });
+
+  it("writes what took a time as a sentence", () => {
+    const { logger, text } = record({ json: false });
+    logger.info({ graph: "agent", status: "success", ms: 182, thread: "t-1", run: "r-1" }, "run finished");
+    expect(text()).toMatch(/info {2}run finished agent success 182 ms thread=t-1 run=r-1\n$/);
+  });
+
+  it("names path and message of what a schema refused, also of an error that is no Error", () => {
+    const issues = [{ code: "invalid_type", path: ["user", "tags", 0], message: "expected string, received number" }];
+    const message = JSON.stringify(issues, null, 2);
+    const refused = "user.tags.0: expected string, received number";
+    const { logger, json } = record();
+    const error = Object.assign(new Error(message), { name: "ZodError", issues });
+    error.stack = `ZodError: ${message}\n    at node (graph.ts:3:1)`;
+    logger.warn({ err: error }, "run failed");
+    expect(json().err).toMatchObject({
+      type: "ZodError",
+      message: refused,
+      issues: [refused],
+      stack: `ZodError: ${refused}\n    at node (graph.ts:3:1)`,
+    });
+    logger.warn({ err: { name: "$ZodError", issues, message } }, "run failed");
+    expect(json().err).toMatchObject({ type: "$ZodError", message: refused });
+    const terminal = record({ json: false });
+    terminal.logger.warn({ node: "classify", err: error }, "run failed");
+    expect(terminal.text()).toContain(`run failed node=classify\n  ZodError: ${refused}\n`);
+    // As Bun has it.
+    error.stack = "ZodError\n    at node (graph.ts:3:1)";
+    terminal.logger.warn({ err: error }, "run failed");
+    expect(terminal.text()).toEndWith(`run failed\n  ZodError: ${refused}\n      at node (graph.ts:3:1)\n`);
+  });
 });
 
 describe("colours", () => {

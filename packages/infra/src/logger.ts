@@ -58,33 +58,52 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 function wrap(pinoLogger: PinoLogger, redactor: Redactor): Logger {
-  const at = (log: LogFn) => (facts: object, message?: string) => {
-    // pino takes a bare Error apart by itself, past the redactor.
-    log.call(pinoLogger, facts instanceof Error ? { err: facts } : facts, message && redactor.short(message));
+  const at = (level: Exclude<LogLevel, "silent">) => {
+    if (!pinoLogger.isLevelEnabled(level)) return () => undefined;
+    const log: LogFn = pinoLogger[level];
+    return (facts: object, message?: string) => {
+      // pino takes a bare Error apart by itself, past the redactor.
+      log.call(pinoLogger, facts instanceof Error ? { err: facts } : facts, message && redactor.short(message));
+    };
   };
   return {
-    trace: at(pinoLogger.trace),
-    debug: at(pinoLogger.debug),
-    info: at(pinoLogger.info),
-    warn: at(pinoLogger.warn),
-    error: at(pinoLogger.error),
-    fatal: at(pinoLogger.fatal),
+    trace: at("trace"),
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    fatal: at("fatal"),
     child: (facts) => wrap(pinoLogger.child(facts), redactor),
   };
 }
 
+/** Of a line with a duration, what is read without its name: `run finished agent success 182 ms thread=...`. */
+const SAID = ["method", "path", "graph", "status"];
+
 /** `12:04:31 warn  message key=value`, the stack of an error indented below. */
 function readable(line: string, ansi: Ansi): string {
-  const { level, time, msg, ...facts } = JSON.parse(line) as Record<string, unknown>;
+  const { level, time, msg, ...rest } = JSON.parse(line) as Record<string, unknown>;
+  const { said, facts } = sentence(rest);
   const name = String(level);
   const paint = name === "error" || name === "fatal" ? ansi.red : name === "warn" ? ansi.yellow : ansi.dim;
-  let text = `${ansi.dim(new Date(String(time)).toTimeString().slice(0, 8))} ${paint(name.padEnd(5))} ${String(msg ?? "")}`;
+  let text = `${ansi.dim(new Date(String(time)).toTimeString().slice(0, 8))} ${paint(name.padEnd(5))} ${[msg ?? "", ...said].join(" ")}`;
   const below: string[] = [];
   for (const [key, value] of Object.entries(facts)) {
     if (isError(value)) below.push(...errorLines(value));
     else text += ` ${ansi.dim(`${key}=`)}${typeof value === "string" ? value : JSON.stringify(value)}`;
   }
   return `${[text.trimEnd(), ...below.map((row) => ansi.dim(`  ${row}`))].join("\n")}\n`;
+}
+
+function sentence(rest: Record<string, unknown>): { said: string[]; facts: Record<string, unknown> } {
+  const { ms, ...facts } = rest;
+  if (typeof ms !== "number") return { said: [], facts: rest };
+  const said: string[] = [];
+  for (const key of SAID) {
+    if (key in facts) said.push(String(facts[key]));
+    delete facts[key];
+  }
+  return { said: [...said, `${ms} ms`], facts };
 }
 
 interface LoggedError {
@@ -99,8 +118,15 @@ function isError(value: unknown): value is LoggedError {
 }
 
 function errorLines(error: LoggedError): string[] {
-  const own = (error.stack ?? `${error.type}: ${error.message}`).split("\n");
+  const own = stackOf(error).split("\n");
   if (!isError(error.cause)) return own;
   const [first = "", ...rest] = errorLines(error.cause);
   return [...own, `caused by ${first}`, ...rest];
+}
+
+/** Not every stack begins with the message: it may have been set when the error was there. */
+function stackOf({ type, message, stack = "" }: LoggedError): string {
+  if (stack !== "" && stack.includes(message)) return stack;
+  const frames = stack.split("\n").filter((row) => /^\s+at /.test(row));
+  return [`${type}: ${message}`, ...frames].join("\n");
 }

@@ -58,6 +58,22 @@ function cut(text: string): string {
   return `${text.slice(0, MAX_TEXT)} [${text.length - MAX_TEXT} more characters]`;
 }
 
+interface SchemaError extends Error {
+  issues: readonly { path?: readonly PropertyKey[]; message?: string }[];
+}
+
+/** What zod throws, of whatever copy and version; not every one of them is an Error. */
+function isSchemaError(value: object): value is SchemaError {
+  const { name, issues } = value as Partial<SchemaError>;
+  return (name === "ZodError" || name === "$ZodError") && Array.isArray(issues);
+}
+
+/** `a.0.b: Invalid input` */
+function issueText(issue: SchemaError["issues"][number]): string {
+  const { path = [], message = "" } = issue ?? {};
+  return path.length === 0 ? message : `${path.map(String).join(".")}: ${message}`;
+}
+
 /** Copies what is to be logged. `hidden`: below a key that names a secret. */
 class Walk {
   readonly #short: (text: string) => string;
@@ -80,7 +96,7 @@ class Walk {
     if (typeof value !== "object" || value === null) return typeof value === "function" ? "[function]" : value;
     if (depth > MAX_DEPTH) return Array.isArray(value) ? "[array]" : "[object]";
     if (Array.isArray(value)) return value.map((item) => this.#value(item, hidden, depth + 1));
-    if (value instanceof Error) return this.#error(value, depth);
+    if (value instanceof Error || isSchemaError(value)) return this.#error(value, depth);
     if (value instanceof Map || value instanceof Set) return `[${value.constructor.name} of ${value.size}]`;
     if (ArrayBuffer.isView(value)) return `[${value.byteLength} bytes]`;
     const json = (value as { toJSON?: unknown }).toJSON;
@@ -90,8 +106,12 @@ class Walk {
   }
 
   #error(error: Error, depth: number): Record<string, unknown> {
-    const { name, message, stack } = error;
-    const copy = this.entries({ type: name, message, stack }, false, depth);
+    const { name, stack } = error;
+    // A schema's message is the JSON of its issues, and does not begin with what is wrong.
+    const issues = isSchemaError(error) ? error.issues.map(issueText) : undefined;
+    const message = issues?.join("; ") ?? error.message;
+    const trace = issues === undefined ? stack : stack?.replace(error.message, () => message);
+    const copy = this.entries({ type: name, message, stack: trace, ...(issues && { issues }) }, false, depth);
     for (const key of ERROR_FIELDS) {
       const value: unknown = Object.hasOwn(error, key) ? Reflect.get(error, key) : undefined;
       if (typeof value === "string" || typeof value === "number") copy[key] = this.#value(value, false, depth + 1);

@@ -25,6 +25,8 @@ export class ProjectWatcher {
   readonly #options: WatchOptions;
   readonly #exact: Set<string>;
   readonly #watchers = new Map<string, FSWatcher>();
+  /** Folders whose code counts; of others only the exact files do. */
+  readonly #code = new Set<string>();
   /** Size and time of what was last seen, so that a read or a touch of the folder is no change. */
   readonly #stamps = new Map<string, string>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,8 +41,13 @@ export class ProjectWatcher {
       this.#stamps.set(path, stamp(path));
       this.#watchFolder(dirname(path));
     }
-    for (const folder of this.#options.folders) this.#addTree(folder);
+    this.add(this.#options.folders);
     return this;
+  }
+
+  /** Watches the code of more folders. */
+  add(folders: Iterable<string>): void {
+    for (const folder of folders) if (!this.#code.has(folder)) this.#addTree(folder);
   }
 
   close(): void {
@@ -68,6 +75,7 @@ export class ProjectWatcher {
   #watchFolder(folder: string, code = false): void {
     const known = this.#watchers.has(folder);
     if (known && !code) return;
+    if (code) this.#code.add(folder);
     this.#watchers.get(folder)?.close();
     try {
       const watcher = watch(folder, { persistent: false }, (_event, name) => {

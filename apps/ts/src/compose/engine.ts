@@ -28,6 +28,7 @@ import type { Readiness } from "#routes/system";
 import { Unread } from "#routes/unread";
 import { servesShipped } from "./graphs.ts";
 import { createMetrics } from "./metrics.ts";
+import { logRuns } from "./run-log.ts";
 import type { OpenedStorage } from "./storage.ts";
 
 /** Parts of the API that only processes serve which are there for clients. */
@@ -95,7 +96,7 @@ export function createEngine(deps: EngineDeps): Engine {
     follower,
     hints,
     deletions: new Deletions(storage.signals, hints),
-    observer: metrics.observer,
+    observer: logRuns(metrics.observer, logger),
     logger,
     stopping,
     delay: (ms) => delay(ms, undefined, { signal: stopping }),
@@ -153,6 +154,7 @@ export function createEngine(deps: EngineDeps): Engine {
   };
   const options: AppOptions = {
     logger,
+    logsRequests: config.logLevel === "debug" || config.logLevel === "trace",
     cors: config.cors,
     hosts: { bound: config.host, allowed: config.allowedHosts },
     bodyLimit: config.maxBodyBytes,

@@ -8,19 +8,23 @@ import type { ServeRequest } from "#cli/main";
 import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
 import { currentRun } from "#core/runs/current-run";
+import { userFiles } from "#platform/modules";
 import { Watchdog } from "#platform/watchdog";
 import { engineName } from "./engine.ts";
 import { EXIT } from "./exit-codes.ts";
 import { explainFailure } from "./explain.ts";
 import { watchFaults } from "./faults.ts";
+import { Front } from "./front.ts";
 import { servesShipped } from "./graphs.ts";
 import type { Host } from "./host.ts";
-import { watchProject } from "./reload.ts";
+import { foldersOutside, watchProject } from "./reload.ts";
 import { AFTER_DRAIN_MS, Server } from "./server.ts";
 import { type StopReason, StopRequests } from "./stop-requests.ts";
 
 /** In development nobody waits for minutes: what has not yielded by then is handed back and goes on after the restart. */
 const DEV_GRACE_MS = 10_000;
+/** How often a reload says that it still waits. */
+const YIELDING_EVERY_MS = 2_000;
 /** After an uncaught exception the state of the process is unknown: little time for what is under way, 5 s in all. */
 const FATAL_GRACE_MS = 3_000;
 
@@ -56,9 +60,11 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   const lifecycle = new Lifecycle({ graceMs, logger });
   // Before anything is read for good: a file that is saved while the server starts makes it start again.
   const watcher = watch({ request, config, host, logger, stop });
+  const front = host.supervision.fronted ? new Front(host) : undefined;
   const server = new Server({
     config,
     host,
+    front,
     logger,
     fail: (error) => {
       logger.fatal({ err: error }, "fatal error; stopping");
@@ -67,13 +73,13 @@ export async function serveCommand(request: ServeRequest, host: Host): Promise<n
   });
   for (const part of server.parts()) lifecycle.add(part);
   try {
-    const up = lifecycle.start().then(() => undefined);
+    const up = lifecycle.start().then(() => watcher?.add(foldersOutside(userFiles(), config.projectDir)));
     const early = await Promise.race([up, stop.first]);
-    if (early === undefined) await announce(server, { request, config, host, logger });
+    if (early === undefined) await announce(server, { request, config, host, front, logger });
     const reason = await stop.first;
     // What blocks the event loop now would keep the process from stopping, and its timers from noticing.
     watchdog.limit(Math.min(graceMs, Math.round(config.mainStallSeconds * 1_000)));
-    return await finish(reason, { lifecycle, server, host, logger, stop });
+    return await finish(reason, { lifecycle, server, host, front, logger, stop });
   } catch (error) {
     await lifecycle.stop();
     return explainFailure(error, terminal);
@@ -93,14 +99,17 @@ interface Running {
   stop: StopRequests;
 }
 
+type Announced = Omit<Running, "stop"> & { front: Front | undefined };
+
 /** The server is up: says so to the supervisor and to the person. */
-async function announce(server: Server, { request, config, host, logger }: Omit<Running, "stop">): Promise<void> {
+async function announce(server: Server, { request, config, host, front, logger }: Announced): Promise<void> {
   const { terminal, supervision } = host;
   const { url, port } = server.http;
   if (request.mode === "dev") await ignoreDataDir(config.projectDir, config.dataDir);
-  host.tell({ type: "ready", port, workers: config.workers });
+  host.tell({ type: "ready", port, workers: config.workers, internal_port: front?.internalPort });
   if (supervision.restart === "reload") {
-    logger.info({ url, graphs: server.graphs.list().map(({ id }) => id) }, "reloaded");
+    const ms = Math.round(performance.now());
+    logger.info({ ms, held: front?.held, url, graphs: server.graphs.list().map(({ id }) => id) }, "reloaded");
     for (const { id, error } of server.graphs.list()) if (error !== undefined) logger.error({ graph: id }, error);
   } else if (config.workers > 1 && (supervision.worker > 1 || supervision.restart !== "first")) {
     logger.info({ url }, "worker is ready");
@@ -130,12 +139,21 @@ function watch({ request, config, host, logger, stop }: Running): ProjectWatcher
 
 async function finish(
   reason: StopReason,
-  given: { lifecycle: Lifecycle; server: Server; host: Host; logger: Logger; stop: StopRequests },
+  given: {
+    lifecycle: Lifecycle;
+    server: Server;
+    host: Host;
+    front: Front | undefined;
+    logger: Logger;
+    stop: StopRequests;
+  },
 ): Promise<number> {
-  const { lifecycle, server, host, logger, stop } = given;
+  const { lifecycle, server, host, front, logger, stop } = given;
   server.reason = reason.kind === "reload" ? "reload" : "shutdown";
-  if (reason.kind === "reload") logger.info({ path: reason.path }, "a file has changed: reloading");
-  else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
+  if (reason.kind === "reload") {
+    logger.info({ path: reason.path }, "a file has changed: reloading");
+    await front?.hold();
+  } else logger.info({ reason: reason.kind === "signal" ? reason.signal : reason.kind }, "stopping");
   if (reason.kind === "fatal") server.blame(reason.run_id, reason.error);
   const failed = reason.kind === "fatal" || reason.kind === "failed";
   const stopped = failed
@@ -143,16 +161,30 @@ async function finish(
     : reason.kind === "reload"
       ? lifecycle.stop(DEV_GRACE_MS + AFTER_DRAIN_MS)
       : lifecycle.stop();
+  const yielding = reason.kind === "reload" ? reportYielding(server, logger) : undefined;
   const slow = setTimeout(() => {
     if (reason.kind === "signal" && host.terminal.interactive)
       host.terminal.err("Waiting for runs to yield (press Ctrl-C again to stop at once)\n");
   }, 1_000);
   const clean = await stopped;
   clearTimeout(slow);
+  clearInterval(yielding);
   if (failed) return EXIT.failure;
   if (reason.kind === "reload" && !stop.signalled) return EXIT.reload;
   if (clean) logger.info({}, "stopped");
   return clean ? EXIT.ok : EXIT.failure;
+}
+
+/** Says now and every few seconds which runs a reload waits for, and how long it will wait at most. */
+function reportYielding(server: Server, logger: Logger): ReturnType<typeof setInterval> {
+  const since = performance.now();
+  const report = () => {
+    const { running } = server;
+    const leftS = Math.max(0, Math.round((DEV_GRACE_MS - (performance.now() - since)) / 1_000));
+    if (running.length > 0) logger.info({ runs: running, at_most_s: leftS }, "waiting for runs to finish their step");
+  };
+  report();
+  return setInterval(report, YIELDING_EVERY_MS);
 }
 
 function readConfig(request: ServeRequest, host: Host): Config {

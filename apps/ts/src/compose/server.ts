@@ -8,6 +8,7 @@ import { FeedHub } from "#core/streams/hub";
 import { mayBeSilent } from "#middleware/answer-deadline";
 import type { HttpServer } from "#platform/serve";
 import { createEngine, type Engine } from "./engine.ts";
+import type { Front } from "./front.ts";
 import { loadGraphs } from "./graphs.ts";
 import type { Host } from "./host.ts";
 import { offerApi } from "./in-process-api.ts";
@@ -25,6 +26,7 @@ const LAST_ANSWERS_MS = 1_000;
 export interface ServerOptions {
   config: Config;
   host: Host;
+  front: Front | undefined;
   logger: Logger;
   /** Something is lost without which the server can do nothing. */
   fail(error: Error): void;
@@ -34,6 +36,7 @@ export interface ServerOptions {
 export class Server {
   readonly #config: Config;
   readonly #host: Host;
+  readonly #front: Front | undefined;
   readonly #logger: Logger;
   readonly #fail: (error: Error) => void;
   readonly #stopping = new AbortController();
@@ -46,9 +49,10 @@ export class Server {
   /** Why it stops, told to the runs that yield. */
   reason = "shutdown";
 
-  constructor({ config, host, logger, fail }: ServerOptions) {
+  constructor({ config, host, front, logger, fail }: ServerOptions) {
     this.#config = config;
     this.#host = host;
+    this.#front = front;
     this.#logger = logger;
     this.#fail = fail;
   }
@@ -63,6 +67,11 @@ export class Server {
 
   get http(): HttpServer {
     return started(this.#http);
+  }
+
+  /** Ids of the runs that are executed now. */
+  get running(): string[] {
+    return this.#engine?.worker.runIds() ?? [];
   }
 
   /** An exception that nobody caught ends the process; the run that threw it, if known, must not be handed on for nothing. */
@@ -159,6 +168,7 @@ export class Server {
     this.#http = await listen({
       config: this.#config,
       supervision: this.#host.supervision,
+      front: this.#front,
       logger: this.#logger,
       fetch: (request) => {
         if (mayBeSilent(request.url)) this.#http?.noTimeout(request);

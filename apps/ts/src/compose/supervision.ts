@@ -8,6 +8,8 @@ export interface Supervision {
   predecessor: string | undefined;
   /** Which of the processes on one port this is, from 1. */
   worker: number;
+  /** Another process listens for this one (development). */
+  fronted: boolean;
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -19,12 +21,19 @@ export function readSupervision(from: Env): { env: Env; supervision: Supervision
     FRACTAL_LAST_PORT: port,
     FRACTAL_INTERNAL_WORKER: worker,
     FRACTAL_INTERNAL_PREDECESSOR: predecessor,
+    FRACTAL_INTERNAL_FRONT: front,
     ...env
   } = from;
   const restart = reason === "first" || reason === "crash" || reason === "reload" ? reason : undefined;
   const lastPort = port ? Number(port) : undefined;
   return {
     env,
-    supervision: { restart, lastPort, predecessor: predecessor || undefined, worker: Number(worker ?? 1) },
+    supervision: {
+      restart,
+      lastPort,
+      predecessor: predecessor || undefined,
+      worker: Number(worker ?? 1),
+      fronted: restart !== undefined && front === "1",
+    },
   };
 }

@@ -1,5 +1,6 @@
-import { dirname, extname, relative } from "node:path";
-import { pathToFileURL } from "node:url";
+import * as nodeModule from "node:module";
+import { dirname, extname, relative, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { decoratedFields } from "./decorated-fields.ts";
 import { nearestTsconfig } from "./tsconfig.ts";
 
@@ -21,11 +22,55 @@ const loaders = new Map<string, Promise<TypeScriptLoader>>();
  * that lie outside of its folder.
  */
 export async function importUserModule(path: string): Promise<ModuleExports> {
+  before ??= new Set(cachedFiles());
+  observed ??= observeImports();
   try {
     return await importHere(path);
   } catch (error) {
+    const mistake = mistakeOf(error);
+    if (mistake !== undefined) observed.add(mistake.file);
     throw withPlace(error, dirname(path));
   }
+}
+
+/** The server's own files. */
+let before: Set<string> | undefined;
+/** What the cache of modules does not show: files of mistakes, and ES modules that Node loads by itself. */
+let observed: Set<string> | undefined;
+
+/**
+ * Files that importUserModule has loaded, with all that they import, on whatever path they were found; packages below
+ * node_modules are left out, and those that a link leads to are not.
+ */
+export function userFiles(): string[] {
+  const files = new Set([...cachedFiles().filter((file) => before?.has(file) !== true), ...(observed ?? [])]);
+  return [...files].filter((file) => !file.includes(`${sep}node_modules${sep}`));
+}
+
+/** On Bun every module is there; on Node those that jiti or `require` has loaded. */
+function cachedFiles(): string[] {
+  return Object.keys(nodeModule.createRequire(import.meta.url).cache).filter(
+    (file) => file.startsWith(sep) || file[1] === ":",
+  );
+}
+
+interface ModuleHooks {
+  /** Node 22.15 and later. */
+  registerHooks?(hooks: {
+    load(url: string, context: unknown, next: (url: string, context: unknown) => unknown): unknown;
+  }): void;
+}
+
+function observeImports(): Set<string> {
+  const files = new Set<string>();
+  if (process.versions.bun !== undefined) return files;
+  (nodeModule as ModuleHooks).registerHooks?.({
+    load(url, context, next) {
+      if (url.startsWith("file:")) files.add(fileURLToPath(url.replace(/[?#].*$/, "")));
+      return next(url, context);
+    },
+  });
+  return files;
 }
 
 async function importHere(path: string): Promise<ModuleExports> {

@@ -161,7 +161,7 @@ function closeServer(server: import("node:http").Server): Promise<void> {
   });
 }
 
-function urlOf(hostname: string, port: number): string {
+export function urlOf(hostname: string, port: number): string {
   const host = hostname === "0.0.0.0" || hostname === "::" ? "localhost" : hostname;
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
@@ -171,7 +171,8 @@ function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-function listenError(error: unknown, { hostname, port }: ServeOptions): unknown {
+/** The sentence for the person at the terminal, where the fault is the address; else the error itself. */
+export function listenError(error: unknown, { hostname, port }: Pick<ServeOptions, "hostname" | "port">): unknown {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   const cause = { cause: error };
   switch (code) {

@@ -182,7 +182,7 @@ export class RunCalls {
       streams,
       unread,
       // Middleware set headers on the context before the handler ran; a raw Response gets them from Hono.
-      headers: how.headers,
+      headers: how.cancel === false ? how.headers : { ...how.headers, "x-fractal-on-disconnect": "cancel" },
       controller: new AbortController(),
       onClientGone: how.cancel === false ? undefined : () => void this.#left(scope, run, how.cancel),
       onError: (error) => {

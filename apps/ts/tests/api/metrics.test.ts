@@ -222,7 +222,7 @@ describe("Metrics of a storage that tells everything", () => {
     // Clocks of two machines may disagree: a wait is never less than nothing, and counting never throws.
     observer.claimed({ graph_id: "g", waited: -0.5, attempt: 2 });
     observer.claimed({ graph_id: 'a "quoted" name', waited: Number.NaN, attempt: 2 });
-    observer.ended({ graph_id: "g", status: "timeout", seconds: 70 });
+    observer.ended({ run_id: "r", thread_id: "t", graph_id: "g", status: "timeout", seconds: 70 });
     const [{ body }, told] = await Promise.all([text(), json()]);
     expect(asked).toBe(1);
     for (const line of [

@@ -100,16 +100,18 @@ describe("readSupervision", () => {
         FRACTAL_LAST_PORT: "4000",
         FRACTAL_INTERNAL_WORKER: "2",
         FRACTAL_INTERNAL_PREDECESSOR: "w-1",
+        FRACTAL_INTERNAL_FRONT: "1",
         A: "1",
       }),
     ).toEqual({
       env: { A: "1" },
-      supervision: { restart: "crash", lastPort: 4000, predecessor: "w-1", worker: 2 },
+      supervision: { restart: "crash", lastPort: 4000, predecessor: "w-1", worker: 2, fronted: true },
     });
     expect(readSupervision({ A: "1" }).supervision).toEqual({
       restart: undefined,
       lastPort: undefined,
       predecessor: undefined,
+      fronted: false,
       worker: 1,
     });
   });

@@ -11,6 +11,8 @@ import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import { isGoing, THREAD_DELETED } from "./deletions.ts";
 import { followRun, storedValues } from "./ending.ts";
+import { failedNode } from "./failed-node.ts";
+import { idsOf } from "./observer.ts";
 import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment, scopeOfRun } from "./prepare.ts";
 import type { RetryCause, RunFailure, RunOutcome, SweptRun } from "./repository.ts";
@@ -151,10 +153,8 @@ export class RunExecution {
     }
     if (this.#isOutage(cause)) return this.#retry(failureOf(cause), "outage");
     if (thrown !== undefined && !(cause instanceof RunCancelled)) {
-      this.#env.logger.warn(
-        { run_id: run.run_id, thread_id: run.thread_id, graph_id: run.graph_id, err: cause },
-        "run failed",
-      );
+      const node = await failedNode(this.#prepared?.graph, run.thread_id, cause);
+      this.#env.logger.warn({ ...idsOf(run), node, err: cause }, "run failed");
     }
     // What is on its way to the log must be there before the lane is given up: later it would be refused.
     await this.#emitter.seal();
@@ -180,7 +180,7 @@ export class RunExecution {
     this.#feed.executing = false;
     this.#env.hub.drop(run.run_id);
     this.#env.hints.log(run.run_id);
-    this.#env.observer.ended({ graph_id: run.graph_id, status: verdict.status, seconds: this.#handle.seconds });
+    this.#env.observer.ended({ ...idsOf(run), status: verdict.status, seconds: this.#handle.seconds });
     return result.kind === "removed" || result.thread_status === "busy" ? "handed_on" : "finished";
   }
 
@@ -318,8 +318,7 @@ export class RunExecution {
   }
 
   async #ended(swept: SweptRun): Promise<AttemptEnd> {
-    const { graph_id } = swept.run;
-    this.#env.observer.ended({ graph_id, status: endOf(swept), seconds: this.#handle.seconds });
+    this.#env.observer.ended({ ...idsOf(swept.run), status: endOf(swept), seconds: this.#handle.seconds });
     await concludeSwept(this.#env, swept);
     this.#feed.executing = false;
     return "handed_on";

@@ -2,6 +2,7 @@ import type { RunStatus } from "#schemas/runs";
 import { RunCancelled, RunTimeout, Shutdown } from "./abort.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { RunHandle } from "./control.ts";
+import { idsOf } from "./observer.ts";
 import { failureOf } from "./outcome.ts";
 import { type RunEnvironment, scopeOfRun } from "./prepare.ts";
 import type { SweptRun } from "./repository.ts";
@@ -23,9 +24,8 @@ export async function takeAway(env: RunEnvironment, handle: RunHandle, freed: ()
     handle.lose();
     freed();
   } else {
-    const { graph_id } = swept.run;
     const status = endOf(swept);
-    env.observer.ended({ graph_id, status, seconds: handle.seconds });
+    env.observer.ended({ ...idsOf(swept.run), status, seconds: handle.seconds });
     env.logger.warn({ run_id, status }, "took the thread away from a run that did not stop");
     freed();
     await concludeSwept(env, swept);

@@ -56,6 +56,8 @@ export class Worker {
   readonly #early = new Map<string, "interrupt" | "rollback">();
   #onUnreserved: (() => void) | undefined;
   #unsubscribe: () => void = () => {};
+  /** Of the runs that are executed here. */
+  readonly runIds = () => [...this.#handles.keys()];
 
   constructor(env: RunEnvironment, limits: WorkerLimits, identity: WorkerIdentity) {
     this.#env = env;
