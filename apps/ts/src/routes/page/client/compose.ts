@@ -60,7 +60,7 @@ export function createCompose(): Compose {
     send.disabled = isLocked;
     text.disabled = isLocked;
     text.hidden = !chats && !isWaiting;
-    fields.hidden = isWaiting || isBusy;
+    fields.hidden = isWaiting || isBusy || form === undefined;
     send.textContent = isWaiting ? "Answer" : chats ? "Send" : "Run";
     const hint = isLocked ? "Decide above before you go on" : "Write your answer";
     text.placeholder = isWaiting ? hint : "Write a message";
