@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
-import { byId, element, failureText, fetchJson, serverUrl } from "./page/client/dom.ts";
+import { byId, element, failureText, serverUrl } from "./page/client/dom.ts";
 import {
+  fetchJson,
   renderAnswers,
   renderDetail,
   renderOperation,

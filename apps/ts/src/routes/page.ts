@@ -1,9 +1,28 @@
 import type { Facts } from "./info.ts";
-import { renderInterrupt } from "./page/client/ask.ts";
+import { renderArgs, renderDecision, renderInterrupts } from "./page/client/ask.ts";
 import { startChat } from "./page/client/chat.ts";
-import { byId, copyText, element, failureText, fetchJson, serverUrl } from "./page/client/dom.ts";
+import { createCompose, isChat } from "./page/client/compose.ts";
+import { attempt, followRun, isActive, pause, reach, reachJson } from "./page/client/connection.ts";
+import { createConversation } from "./page/client/conversation.ts";
+import { byId, complaintOf, copyText, element, failureText, newId, serverUrl } from "./page/client/dom.ts";
 import { readEvents, splitField } from "./page/client/events.ts";
-import { formatText, messageText, renderMessage, renderToolCall, renderValues } from "./page/client/messages.ts";
+import { createField, createForm, createSelect, fieldType, readLoose, schemaOf } from "./page/client/fields.ts";
+import { createLog } from "./page/client/log.ts";
+import {
+  blockAt,
+  indentOf,
+  listEnd,
+  renderInline,
+  renderLink,
+  renderList,
+  renderMarkdown,
+  renderTable,
+  safeAddress,
+  splitRow,
+} from "./page/client/markdown.ts";
+import { messageText, renderMessage, renderToolCall, renderValues } from "./page/client/messages.ts";
+import { asText, isFields, readApproval, readInbox, readQuestion, readReview } from "./page/client/questions.ts";
+import { resolveSchema } from "./page/client/schema.ts";
 import { showServer, showSnippets } from "./page/client/server.ts";
 import { buildHtml } from "./page/html.ts";
 import { CHAT_MARKUP } from "./page/markup.ts";
@@ -20,23 +39,58 @@ export function pageRoutes(facts: Facts): Router {
     style: CHAT_STYLE,
     markup: CHAT_MARKUP,
     functions: [
-      element,
+      renderArgs,
+      renderDecision,
+      renderInterrupts,
+      startChat,
+      createCompose,
+      isChat,
+      attempt,
+      followRun,
+      isActive,
+      pause,
+      reach,
+      reachJson,
+      createConversation,
       byId,
-      serverUrl,
-      fetchJson,
-      failureText,
+      complaintOf,
       copyText,
-      splitField,
+      element,
+      failureText,
+      newId,
+      serverUrl,
       readEvents,
+      splitField,
+      createField,
+      createForm,
+      createSelect,
+      fieldType,
+      readLoose,
+      schemaOf,
+      createLog,
+      blockAt,
+      indentOf,
+      listEnd,
+      renderInline,
+      renderLink,
+      renderList,
+      renderMarkdown,
+      renderTable,
+      safeAddress,
+      splitRow,
       messageText,
-      formatText,
-      renderToolCall,
       renderMessage,
+      renderToolCall,
       renderValues,
-      renderInterrupt,
+      asText,
+      isFields,
+      readApproval,
+      readInbox,
+      readQuestion,
+      readReview,
+      resolveSchema,
       showServer,
       showSnippets,
-      startChat,
     ],
     start: startChat,
   });

@@ -1,13 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, setDefaultTimeout } from "bun:test";
-import { existsSync } from "node:fs";
-import { type Browser, chromium, type Page } from "playwright-core";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Browser, Page } from "playwright-core";
 import { readEvents } from "../../src/routes/page/client/events.ts";
 import { Api } from "./api.ts";
+import { executablePath, launchBrowser } from "./page-browser.ts";
 
 // Longer than the waits inside, so that a failure names what did not appear.
 setDefaultTimeout(30_000);
-
-const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 
 describe.skipIf(executablePath === undefined)("The page at /", () => {
   let api: Api;
@@ -18,7 +17,7 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
 
   beforeAll(async () => {
     api = await Api.start();
-    browser = await chromium.launch({ executablePath: executablePath ?? "", args: ["--no-sandbox"] });
+    browser = await launchBrowser();
   });
   afterAll(async () => {
     await browser.close();
@@ -121,10 +120,9 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
     await page.goto(own.url);
     await page.locator("#graphs li").first().waitFor();
     expect(await page.locator("#model").isVisible()).toBe(false);
-    await say("count");
-    await idle();
-    await page.locator(".message.ai").waitFor();
-    expect(await page.locator(".message.human").innerText()).toContain("count");
+    await page.getByLabel("steps").fill("1");
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await page.locator(".message.ai pre").getByText("step-1").waitFor();
     expect(JSON.parse(await page.locator(".message.ai pre").innerText())).toMatchObject({ count: 1, log: ["step-1"] });
     await page.reload();
     await page.locator(".message.ai pre").getByText("step-1").waitFor();
@@ -174,6 +172,26 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
   });
 });
 
+describe("The page's script", () => {
+  it("holds every function of its files, which hold nothing else", async () => {
+    await using api = await Api.start();
+    const folder = new URL("../../src/routes/page/client/", import.meta.url);
+    const pages = { "reference.ts": "/docs", "schema.ts": "/docs" } as Record<string, string>;
+    const texts = new Map<string, string>();
+    for (const path of ["/", "/docs"]) {
+      texts.set(path, (await api.call("GET", path, { headers: { accept: "text/html" } })).text);
+    }
+    for (const file of readdirSync(folder)) {
+      const source = readFileSync(new URL(file, folder), "utf8");
+      // A constant of the module would be missing in the browser.
+      expect([file, source.match(/^(export )?(const|let|class) .*/gm)]).toEqual([file, null]);
+      const names = [...source.matchAll(/^(?:export )?(?:async )?function\*? (\w+)/gm)].map(([, name]) => name);
+      const page = texts.get(pages[file] ?? "/") ?? "";
+      expect([file, names.filter((name) => !page.includes(` ${name}(`))]).toEqual([file, []]);
+    }
+  });
+});
+
 describe("The page's event reader", () => {
   it("reads frames however the network cuts them", async () => {
     const text =
@@ -189,7 +207,7 @@ describe("The page's event reader", () => {
       const events = [];
       for await (const event of readEvents(stream)) events.push(event);
       expect(events).toEqual([
-        { event: "a", data: { x: "ü" } },
+        { id: "1-0", event: "a", data: { x: "ü" } },
         { event: "b", data: null },
       ]);
     }

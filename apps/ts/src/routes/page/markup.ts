@@ -15,16 +15,21 @@ export const CHAT_MARKUP = `<header>
 </div>
 <div class="log" id="log" role="log" aria-live="polite" aria-label="Messages" tabindex="0">
 <div class="welcome" id="welcome">
-<h1>Talk to your agent</h1>
-<p class="quiet">Every message is a run on a thread that this server keeps, so a reload goes on where you were.</p>
+<h1 id="invitation">Talk to your agent</h1>
+<p class="quiet">This server keeps every run and its thread, so a reload goes on where you were.</p>
 <div class="ideas" id="ideas">
 <button class="button" type="button">What time is it in Tokyo?</button>
 <button class="button" type="button">Calculate 12 * (3 + 4)</button>
 <button class="button" type="button">Send the report with my approval</button>
 </div>
 </div>
+<div class="part" id="said"></div>
+<div class="part" id="asked"></div>
+<div class="part" id="notes"></div>
 </div>
+<div class="lost" id="lost" role="status" hidden></div>
 <form class="compose" id="compose">
+<div class="input" id="fields" hidden></div>
 <label class="visually-hidden" for="text">Message</label>
 <textarea id="text" rows="1" placeholder="Write a message" autocomplete="off"></textarea>
 <button class="button primary" id="send" type="submit">Send</button>

@@ -21,13 +21,6 @@ export function serverUrl(page: string): string {
   return location.origin + path.replace(/\/+$/, "");
 }
 
-/** Fetches JSON; an error answer is thrown with the server's own words. */
-export async function fetchJson<T>(url: string, init?: RequestInit): Promise<T> {
-  const response = await fetch(url, init);
-  if (!response.ok) throw new Error(await failureText(response));
-  return (response.status === 204 ? undefined : await response.json()) as T;
-}
-
 export async function failureText(response: Response): Promise<string> {
   const text = await response.text();
   try {
@@ -50,4 +43,16 @@ export async function copyText(source: HTMLElement, button: HTMLElement): Promis
   setTimeout(() => {
     button.textContent = label;
   }, 1500);
+}
+
+/** A random UUID; `crypto.randomUUID` is missing where the page came without HTTPS from another machine. */
+export function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const variant = "89ab"[Number.parseInt(hex.charAt(16), 16) % 4];
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
+}
+
+export function complaintOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 export interface StreamEvent {
+  id?: string;
   event: string;
   data: unknown;
 }
@@ -11,23 +12,33 @@ export function splitField(raw: string): [field: string, text: string] {
   return [line.slice(0, colon), line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1)];
 }
 
-/** Reads a server-sent event stream: frames end at a blank line, lines at LF or CRLF, comments begin with a colon. */
+/**
+ * Reads a server-sent event stream: frames end at a blank line, lines at LF or CRLF, comments begin with a colon. A broken
+ * connection ends it, and so does silence: the server sends a heartbeat every 5 s.
+ */
 export async function* readEvents(stream: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
+  const read = async (): Promise<Uint8Array | undefined> => {
+    const silence = setTimeout(() => void reader.cancel().catch(() => undefined), 20_000);
+    const piece = await reader.read().catch(() => undefined);
+    clearTimeout(silence);
+    return piece?.value;
+  };
   let rest = "";
-  let event = "message";
+  let frame: { id?: string; event: string } = { event: "message" };
   let data: string[] = [];
-  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-    const lines = (rest + decoder.decode(piece.value, { stream: true })).split("\n");
+  for (let piece = await read(); piece !== undefined; piece = await read()) {
+    const lines = (rest + decoder.decode(piece, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
       const [field, text] = splitField(line);
-      if (field === "event") event = text;
+      if (field === "event") frame.event = text;
+      if (field === "id") frame.id = text;
       if (field === "data") data.push(text);
       if (line.trim() !== "") continue;
-      if (data.length > 0) yield { event, data: JSON.parse(data.join("\n")) };
-      event = "message";
+      if (data.length > 0) yield { ...frame, data: JSON.parse(data.join("\n")) };
+      frame = { event: "message" };
       data = [];
     }
   }

@@ -1,4 +1,5 @@
 import { element } from "./dom.ts";
+import { renderMarkdown } from "./markdown.ts";
 
 export interface ToolCall {
   id?: string;
@@ -20,23 +21,6 @@ export interface ChatMessage {
 export function messageText(message: ChatMessage): string {
   if (typeof message.content === "string") return message.content;
   return (message.content ?? []).map((block) => (typeof block === "string" ? block : (block.text ?? ""))).join("");
-}
-
-/** Fenced code, inline code and bold; everything else stays as written. */
-export function formatText(text: string): Node[] {
-  const nodes: Node[] = [];
-  for (const [index, part] of text.split(/```/).entries()) {
-    if (index % 2 === 1) {
-      nodes.push(element("pre", {}, element("code", {}, part.replace(/^[\w+-]*\n/, ""))));
-      continue;
-    }
-    for (const piece of part.split(/(`[^`\n]+`|\*\*[^*\n]+\*\*)/)) {
-      if (piece.startsWith("`") && piece.length > 2) nodes.push(element("code", {}, piece.slice(1, -1)));
-      else if (piece.startsWith("**") && piece.length > 4) nodes.push(element("strong", {}, piece.slice(2, -2)));
-      else nodes.push(document.createTextNode(piece));
-    }
-  }
-  return nodes;
 }
 
 export function renderToolCall(call: ToolCall, result: ChatMessage | undefined): HTMLElement {
@@ -62,7 +46,7 @@ export function renderMessage(message: ChatMessage, results: Map<string, ChatMes
   if ((!human && !ai) || (text === "" && calls.length === 0)) return undefined;
   const node = element("div", { class: `message ${human ? "human" : "ai"}` });
   node.append(element("span", { class: "visually-hidden" }, human ? "You: " : "Agent: "));
-  if (text !== "") node.append(element("div", { class: "text" }, ...(human ? [text] : formatText(text))));
+  if (text !== "") node.append(element("div", { class: "text" }, ...(human ? [text] : renderMarkdown(text))));
   for (const call of calls) node.append(renderToolCall(call, results.get(call.id ?? "")));
   return node;
 }

@@ -1,4 +1,4 @@
-import { byId, element, fetchJson, serverUrl } from "./dom.ts";
+import { byId, element, failureText, serverUrl } from "./dom.ts";
 import type { Schema, Schemas } from "./schema.ts";
 import { renderFields, sampleOf, typeName } from "./schema.ts";
 
@@ -31,6 +31,13 @@ interface Endpoint {
   path: string;
   operation: Operation;
   schemas: Schemas;
+}
+
+/** Fetches JSON; an error answer is thrown with the server's own words. */
+export async function fetchJson<T>(url: string, init?: RequestInit): Promise<T> {
+  const response = await fetch(url, init);
+  if (!response.ok) throw new Error(await failureText(response));
+  return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
 /** A form that sends the request to this server and shows what came back. */

@@ -14,6 +14,9 @@ export interface Schema {
   oneOf?: Schema[];
   allOf?: Schema[];
   additionalProperties?: Schema | boolean;
+  $defs?: Record<string, Schema>;
+  /** LangGraph's mark of a channel of chat messages. */
+  langgraph_type?: string;
   description?: string;
   default?: unknown;
   minimum?: number;

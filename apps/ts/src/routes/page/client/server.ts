@@ -1,4 +1,6 @@
-import { byId, copyText, element, fetchJson } from "./dom.ts";
+import type { Link } from "./connection.ts";
+import { reachJson } from "./connection.ts";
+import { byId, copyText, element } from "./dom.ts";
 
 export interface ServerInfo {
   version: string;
@@ -9,8 +11,8 @@ export interface ServerInfo {
 }
 
 /** Everything around the chat: model badge, graphs, snippets for this very server. */
-export async function showServer(server: string): Promise<ServerInfo> {
-  const info = await fetchJson<ServerInfo>(`${server}/info`);
+export async function showServer(link: Link): Promise<void> {
+  const info = await reachJson<ServerInfo>(link, "/info");
   const badge = byId("model");
   // A project's own graphs choose their models themselves.
   badge.hidden = !info.model.used;
@@ -31,12 +33,9 @@ export async function showServer(server: string): Promise<ServerInfo> {
     if (graph.error === null) select.append(element("option", { value: graph.graph_id }, graph.graph_id));
   }
   if (info.graph_details.some((graph) => graph.graph_id === "agent" && graph.error === null)) select.value = "agent";
-  showSnippets(server, select.value);
-  select.addEventListener("change", () => showSnippets(server, select.value));
   for (const button of document.querySelectorAll<HTMLElement>("[data-copy]")) {
     button.addEventListener("click", () => void copyText(byId(button.dataset.copy ?? ""), button));
   }
-  return info;
 }
 
 export function showSnippets(server: string, graph: string): void {
