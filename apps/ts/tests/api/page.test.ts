@@ -112,6 +112,8 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
     const [run] = (await slow.get(`/threads/${thread.thread_id}/runs`)).body;
     expect(run.status).toBe("interrupted");
     elsewhere.length = 0;
+    // Before its server goes.
+    await page.close();
   });
 
   it("of a project names no model that its graphs do not use, and shows the values of a graph without messages", async () => {
@@ -129,6 +131,8 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
     await page.getByRole("button", { name: "New chat" }).click();
     expect(await page.locator(".message").count()).toBe(0);
     elsewhere.length = 0;
+    // Before its server goes.
+    await page.close();
   });
 
   it("shows the server's own words when a run fails, and text as text", async () => {
