@@ -75,7 +75,8 @@ export class Clients {
 
   async #stream(how: { vanish?: boolean } = {}): Promise<void> {
     const left = new AbortController();
-    const body = { assistant_id: "tokens", input: { tokens: 60 }, stream_mode: ["messages-tuple", "values"] };
+    const input = { messages: [{ role: "user", content: "go" }], n: 60 };
+    const body = { assistant_id: "tokens", input, stream_mode: ["messages-tuple", "values"] };
     const response = await this.#send(`/threads/${this.#thread()}/runs/stream`, {
       body: { ...body, on_disconnect: this.#pick(["continue", "cancel"]), multitask_strategy: "enqueue" },
       signal: left.signal,
