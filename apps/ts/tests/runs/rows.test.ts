@@ -167,5 +167,5 @@ describe("who sees the end of a run reads its final state (I9)", () => {
       expect([runs.body[0].status, shown.body.status]).toEqual([end.run, end.thread]);
       expect(shown.body.values).not.toBeNull();
     }
-  });
+  }, 120_000);
 });
