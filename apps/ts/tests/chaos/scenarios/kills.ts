@@ -127,7 +127,8 @@ async function poison(): Promise<void> {
     for (;;) {
       await instance.exited();
       if (over) return;
-      await instance.start();
+      // It may take the run, and die, before it has said that it is ready.
+      await instance.start().catch(() => undefined);
     }
   });
   let over = false;
