@@ -1,3 +1,4 @@
+import type { Logger } from "@fractal-agents/infra/logger";
 import type { Terminal } from "./terminal.ts";
 
 export interface BannerFacts {
@@ -5,6 +6,8 @@ export interface BannerFacts {
   /** "Bun 1.4.4" */
   engine: string;
   mode: "start" | "dev";
+  /** Path of the langgraph.json, or what is served without one. */
+  project: string;
   graphs: readonly { id: string; description?: string | undefined; error?: string | undefined }[];
   /** "sqlite .fractal/fractal.db" */
   storage: string;
@@ -27,6 +30,7 @@ export function renderBanner(facts: BannerFacts, { ansi }: Pick<Terminal, "ansi"
     "",
     row("URL", ansi.bold(ansi.cyan(facts.url))),
     row("Docs", ansi.cyan(`${facts.url}/docs`)),
+    row("Project", facts.project),
     row("Storage", facts.storage),
     ...(facts.workers > 1 ? [row("Workers", `${facts.workers} processes on this port`)] : []),
     ...(facts.model === undefined ? [] : [row("Model", modelText(facts.model, ansi))]),
@@ -41,6 +45,17 @@ export function renderBanner(facts: BannerFacts, { ansi }: Pick<Terminal, "ansi"
   if (facts.warnings.length > 0)
     lines.push("", ...facts.warnings.map((text) => `  ${ansi.yellow(`Warning: ${text}`)}`));
   return `${lines.join("\n")}\n\n`;
+}
+
+/** The banner for whoever reads one JSON object a line: what is served, then what is wrong with it. */
+export function logReady(facts: BannerFacts, logger: Logger): void {
+  const { model, startedInMs: ms, warnings, ...served } = facts;
+  const graphs = facts.graphs.map(({ id }) => id);
+  logger.info({ ...served, graphs, model: model?.name, ms }, "server is ready");
+  for (const { id, error } of facts.graphs) if (error !== undefined) logger.error({ graph: id }, firstLine(error));
+  if (model?.problem !== undefined) logger.error({ model: model.name }, model.problem);
+  else if (model?.fake === true) logger.warn({ model: model.name }, "the built-in demonstration model answers");
+  for (const warning of warnings) logger.warn({}, warning);
 }
 
 function modelText({ name, fake, problem }: NonNullable<BannerFacts["model"]>, ansi: Terminal["ansi"]): string {

@@ -1,9 +1,8 @@
 import { describeModel } from "@fractal-agents/graphs/models/names";
 import { Lifecycle } from "@fractal-agents/infra/lifecycle";
 import { createLogger, type Logger } from "@fractal-agents/infra/logger";
-import { renderBanner } from "#cli/banner";
+import { logReady, renderBanner } from "#cli/banner";
 import { browserCommand, openBrowser } from "#cli/browser";
-import { ignoreDataDir } from "#cli/gitignore";
 import type { ServeRequest } from "#cli/main";
 import type { ProjectWatcher } from "#cli/watch";
 import { type Config, ConfigError, loadConfig } from "#config";
@@ -105,7 +104,6 @@ type Announced = Omit<Running, "stop"> & { front: Front | undefined };
 async function announce(server: Server, { request, config, host, front, logger }: Announced): Promise<void> {
   const { terminal, supervision } = host;
   const { url, port } = server.http;
-  if (request.mode === "dev") await ignoreDataDir(config.projectDir, config.dataDir);
   host.tell({ type: "ready", port, workers: config.workers, internal_port: front?.internalPort });
   if (supervision.restart === "reload") {
     const ms = Math.round(performance.now());
@@ -114,7 +112,9 @@ async function announce(server: Server, { request, config, host, front, logger }
   } else if (config.workers > 1 && (supervision.worker > 1 || supervision.restart !== "first")) {
     logger.info({ url }, "worker is ready");
   } else {
-    terminal.out(renderBanner(bannerFacts(server, { config, host, request }), terminal));
+    const facts = bannerFacts(server, { config, host, request });
+    if (logsJson(config, host)) logReady(facts, logger);
+    else terminal.out(renderBanner(facts, terminal));
   }
   const browser =
     request.browser && supervision.restart === "first"
@@ -217,10 +217,16 @@ function refuseWorkers(workers: number, { platform, supervision }: Host): void {
   }
 }
 
-function createServerLogger(config: Config, { terminal, supervision }: Host): Logger {
+/** Lines for a machine, unless a person reads them. */
+function logsJson(config: Config, { terminal }: Host): boolean {
+  return config.logJson ?? !terminal.interactive;
+}
+
+function createServerLogger(config: Config, host: Host): Logger {
+  const { terminal, supervision } = host;
   const logger = createLogger({
     level: config.logLevel,
-    json: config.logJson ?? !terminal.interactive,
+    json: logsJson(config, host),
     colour: terminal.ansi.bold("x") !== "x",
     secrets: config.secrets,
     write: (line) => terminal.out(line),
@@ -241,6 +247,7 @@ function bannerFacts(server: Server, { config, host, request }: { config: Config
     version: host.version,
     engine: engineName(),
     mode: request.mode,
+    project: projectText(config, host.cwd),
     graphs: server.graphs.list(),
     storage: server.storage.description.replace(`${host.cwd}/`, ""),
     workers: config.workers,
@@ -249,4 +256,10 @@ function bannerFacts(server: Server, { config, host, request }: { config: Config
     warnings: [...config.warnings, ...(unwatched ? ["changes are not reloaded without the supervisor"] : [])],
     startedInMs: Math.round(performance.now()),
   };
+}
+
+function projectText(config: Config, cwd: string): string {
+  if (config.configPath !== undefined) return config.configPath;
+  if (!servesShipped(config)) return `${cwd}, with the graphs of LANGSERVE_GRAPHS`;
+  return `no langgraph.json in ${cwd}: the demonstration agent is served`;
 }

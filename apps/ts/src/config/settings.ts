@@ -31,7 +31,7 @@ export const SETTINGS = {
   ),
   LOG_JSON: flag({
     section: SERVER,
-    description: "One JSON object per log line instead of readable text.",
+    description: "One JSON object per log line instead of readable text; no banner at the start then.",
     shownDefault: "true unless the output is a terminal",
   }),
   NODE_ENV: text({

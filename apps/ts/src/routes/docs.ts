@@ -2,6 +2,9 @@ import { z } from "@hono/zod-openapi";
 import { byId, element, failureText, serverUrl } from "./page/client/dom.ts";
 import {
   fetchJson,
+  findOperations,
+  openLinked,
+  operationId,
   renderAnswers,
   renderDetail,
   renderOperation,
@@ -56,6 +59,9 @@ export function docsRoutes(): Router {
       renderParameters,
       renderAnswers,
       renderDetail,
+      operationId,
+      openLinked,
+      findOperations,
       renderOperation,
       startReference,
     ],

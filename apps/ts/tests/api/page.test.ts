@@ -174,6 +174,19 @@ describe.skipIf(executablePath === undefined)("The page at /", () => {
     await page.getByText("thread_id: must be a UUID").waitFor();
     complaints = complaints.filter((text) => !text.includes("422"));
   });
+
+  it("links to each operation of /docs, and says when none is found", async () => {
+    const linked = page.locator("#get-threads-thread_id-state");
+    await page.goto(`${api.url}/docs#get-threads-thread_id-state`);
+    await linked.getByRole("button", { name: "Send" }).waitFor();
+    await page.getByLabel("Find an operation").fill("make me a sandwich");
+    await page.getByText('No operation has "make me a sandwich".').waitFor();
+    await page.getByLabel("Find an operation").fill("post threads count");
+    expect(await page.getByRole("status").textContent()).toBe("");
+    await page.locator(".operation:visible").getByRole("link").click();
+    expect(page.url()).toEndWith("/docs#post-threads-count");
+    await page.locator("#post-threads-count").getByRole("button", { name: "Send" }).waitFor();
+  });
 });
 
 describe("The page's script", () => {

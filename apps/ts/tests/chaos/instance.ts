@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { lines } from "../cli/lines.ts";
 import { send } from "../servers/kept-process.ts";
+import { servedUrl } from "../servers/served-url.ts";
 
 const root = resolve(import.meta.dir, "../../../..");
 const entry = join(root, "apps/ts/src/index.ts");
@@ -60,10 +61,7 @@ export class Instance implements AsyncDisposable {
     child.once("exit", () => alive.delete(child));
     this.#out = lines(child.stdout);
     this.#err = lines(child.stderr);
-    const line = await this.#out.until(/^\s+URL\s+http/).catch((error: Error) => {
-      throw new Error(`${this.name}: ${error.message}\n${this.#err?.seen()}`);
-    });
-    this.url = line.trim().split(/\s+/)[1] as string;
+    this.url = await servedUrl(this.#out, this.#err);
     this.inRotation = true;
   }
 

@@ -6,7 +6,6 @@ import { fileURLToPath } from "node:url";
 import { createAnsi } from "@fractal-agents/infra/ansi";
 import { renderBanner, renderProblems } from "#cli/banner";
 import { browserCommand } from "#cli/browser";
-import { ignoreDataDir } from "#cli/gitignore";
 import type { DatabaseRequest, ServeRequest } from "#cli/main";
 import { runCli } from "#cli/main";
 
@@ -145,7 +144,7 @@ describe("fractal new", () => {
     });
     expect(read(".gitignore")).toContain(".fractal/");
     expect(JSON.parse(read("langgraph.json")).graphs.agent.path).toBe("./src/agent.ts:graph");
-    for (const file of [".env.example", "README.md", "src/agent.ts"]) expect(read(file)).not.toBe("");
+    for (const file of [".env.example", "README.md", "tsconfig.json", "src/agent.ts"]) expect(read(file)).not.toBe("");
     expect(existsSync(join(dir, "My Agent", "_gitignore"))).toBe(false);
   });
 
@@ -168,27 +167,12 @@ describe("fractal new", () => {
   });
 });
 
-describe("ignoreDataDir", () => {
-  it("adds the data folder once, and only to a .gitignore that is there", async () => {
-    expect(await ignoreDataDir(dir, join(dir, ".fractal"))).toBe(false);
-    writeFileSync(join(dir, ".gitignore"), "node_modules");
-    expect(await ignoreDataDir(dir, join(dir, ".fractal"))).toBe(true);
-    expect(await ignoreDataDir(dir, join(dir, ".fractal"))).toBe(false);
-    expect(readFileSync(join(dir, ".gitignore"), "utf8")).toBe("node_modules\n.fractal/\n");
-  });
-
-  it("leaves data outside the project alone", async () => {
-    writeFileSync(join(dir, ".gitignore"), "");
-    expect(await ignoreDataDir(dir, "/var/lib/fractal")).toBe(false);
-    expect(await ignoreDataDir(dir, dir)).toBe(false);
-  });
-});
-
 describe("the banner", () => {
   const facts = {
     version: "1.2.3",
     engine: "Bun 1.4.4",
     mode: "dev" as const,
+    project: "/home/ada/agents/langgraph.json",
     graphs: [
       { id: "agent", description: "answers" },
       { id: "broken", error: "No export named graph\nat x" },
@@ -207,6 +191,7 @@ describe("the banner", () => {
       "1.2.3",
       "Bun 1.4.4",
       "http://127.0.0.1:3000/docs",
+      "/home/ada/agents/langgraph.json",
       "sqlite .fractal",
       "demonstration",
       "OPENAI_API_KEY",

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { servedUrl } from "../servers/served-url.ts";
 import { lines } from "./lines.ts";
 
 export const shim = fileURLToPath(new URL("../../bin/fractal.mjs", import.meta.url));
@@ -10,7 +11,7 @@ export interface Fractal {
   exit: Promise<[code: number | null, signal: string | null]>;
   out: ReturnType<typeof lines>;
   err: ReturnType<typeof lines>;
-  /** Address out of the banner; rejects with the output when the server does not come up. */
+  /** Where it serves; rejects with the output when the server does not come up. */
   url(): Promise<string>;
 }
 
@@ -50,11 +51,6 @@ export function fractal(
     exit,
     out,
     err,
-    async url() {
-      const line = await out.until(/^\s+URL\s+http/).catch((error: Error) => {
-        throw new Error(`${error.message}\n${err.seen()}`);
-      });
-      return line.trim().split(/\s+/)[1] ?? "";
-    },
+    url: () => servedUrl(out, err),
   };
 }

@@ -49,11 +49,12 @@ describe.skipIf(!online)("the packed runtime (npm registry)", () => {
     expect(existsSync(join(packageRoot, "LICENSE"))).toBe(false);
   });
 
-  it("makes a project that installs and answers", async () => {
+  it("makes a project that installs, type-checks and answers", async () => {
     expect(run(linked(join(dir, "host")), ["--version"], dir)).toMatch(/^\d+\.\d+\.\d+\n$/);
     run(linked(join(dir, "host")), ["new", "agent-one"], dir);
     const project = join(dir, "agent-one");
     run("npm", ["install", "--no-audit", "--no-fund"], project);
+    run("npm", ["run", "--silent", "typecheck"], project);
     const engines = [{}, ...(node24 === undefined ? [] : [{ FRACTAL_ENGINE: "node" }])];
     for (const env of engines) {
       const command = "FRACTAL_ENGINE" in env ? [node24 ?? "", linked(project)] : ["node", linked(project)];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "bun:test";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,10 +39,46 @@ for (const [name, engine] of engines) {
       const info = (await (await fetch(`${url}/info`)).json()) as { runtime: string; graphs: string[] };
       expect(info.runtime).toStartWith(name.toLowerCase());
       expect(info.graphs).toContain("agent");
-      expect(server.out.seen()).toContain("demonstration");
       server.child.kill("SIGTERM");
       expect(await outcome(server)).toEqual({ code: 0, err: "" });
       expect(existsSync(join(dir, ".fractal", "lock.pid"))).toBe(false);
+    }, 30_000);
+
+    it("writes one JSON object a line where nobody watches, what it serves and what to know of it included", async () => {
+      const server = start([], { HOST: "0.0.0.0" });
+      const url = await server.url();
+      server.child.kill("SIGTERM");
+      await server.exit;
+      const log = server.out
+        .seen()
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { level: string; msg: string });
+      expect(log).toContainEqual(
+        expect.objectContaining({
+          level: "info",
+          msg: "server is ready",
+          url,
+          project: `no langgraph.json in ${realpathSync(dir)}: the demonstration agent is served`,
+          storage: "sqlite .fractal/fractal.db",
+          graphs: ["agent"],
+          model: "fake:demo",
+        }),
+      );
+      const warnings = log.filter(({ level }) => level === "warn").map(({ msg }) => msg);
+      expect(warnings).toContainEqual("the built-in demonstration model answers");
+      expect(warnings).toContainEqual(expect.stringContaining("HOST is 0.0.0.0"));
+    }, 30_000);
+
+    it("shows a person what it serves, and that a folder without langgraph.json serves the demonstration", async () => {
+      const server = start([], { LOG_JSON: "false" });
+      const url = await server.url();
+      await server.out.until(/Set OPENAI_API_KEY/);
+      const seen = server.out.seen();
+      for (const part of [url, `no langgraph.json in ${realpathSync(dir)}: the demonstration agent is served`]) {
+        expect(seen).toContain(part);
+      }
+      expect(seen).not.toContain('"msg"');
     }, 30_000);
 
     it("answers a run through the shipped agent", async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { lines } from "../cli/lines.ts";
 import { SseReader } from "../runs/sse-client.ts";
+import { servedUrl } from "../servers/served-url.ts";
 import { dropStorage, storageEnvironment } from "../servers/storage.ts";
 
 const root = resolve(import.meta.dir, "../../../..");
@@ -75,10 +76,7 @@ export class CrashServer implements AsyncDisposable {
     this.#child = child;
     const [out, err] = [lines(child.stdout), lines(child.stderr)];
     this.#out = out;
-    const line = await out.until(/^\s+URL\s+http/).catch((error: Error) => {
-      throw new Error(`${error.message}\n${err.seen()}`);
-    });
-    this.url = line.trim().split(/\s+/)[1] as string;
+    this.url = await servedUrl(out, err);
   }
 
   /** Of the present process; 0 where there is none. */

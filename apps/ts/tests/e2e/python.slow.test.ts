@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, setDefaultTimeout } from "bun:test";
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -75,6 +75,19 @@ describe.skipIf(missing !== undefined)(`Python's langgraph-sdk (${missing ?? "fr
     await stopping.start();
     const { stdout, stderr } = await scenario;
     expect(stdout + stderr).toBe("");
+  });
+});
+
+describe.skipIf(missing !== undefined)(`the examples in Python (${missing ?? "from pip"})`, () => {
+  const examples = join(import.meta.dir, "../../../../examples");
+
+  it.each(readdirSync(examples).filter((name) => name.endsWith(".py")))("%s ends well", async (name) => {
+    await using server = await SpawnedServer.start({ project: "shipped" });
+    const env = { PATH: process.env.PATH, FRACTAL_URL: server.url };
+    const { stdout, stderr } = await run(python, [join(examples, name)], { env }).catch(
+      (error: { stdout: string; stderr: string }) => error,
+    );
+    expect({ stdout, stderr }).toEqual({ stdout: expect.stringMatching(/^\d+ messages/), stderr: "" });
   });
 });
 

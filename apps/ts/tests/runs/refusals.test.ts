@@ -42,11 +42,15 @@ describe("runs that are refused", () => {
     expect([status, detail]).toEqual([501, expect.stringContaining("webhook")]);
   });
 
-  it("422 for an unknown stream mode, alone or among others", async () => {
-    for (const stream_mode of ["nonsense", ["values", "nonsense"], 7, [null]]) {
+  it("422 for an unknown stream mode, alone or among others, naming its place and what is allowed", async () => {
+    const places = { "": "nonsense", "[1]": ["values", "nonsense"], "[0]": [null] };
+    for (const [place, stream_mode] of Object.entries(places)) {
       const { status, detail } = await refusals({ assistant_id: "counter", stream_mode });
-      expect([status, detail]).toEqual([422, expect.stringContaining("stream_mode")]);
+      expect([status, detail]).toEqual([422, expect.stringContaining(`stream_mode${place}: `)]);
+      expect(detail).toContain('"values"|"updates"');
     }
+    const { detail } = await refusals({ assistant_id: "counter", stream_mode: 7 });
+    expect(detail).toContain("expected array, received number");
   });
 
   it("422 for values of the wrong kind, naming the field", async () => {

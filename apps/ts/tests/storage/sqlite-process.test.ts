@@ -1,6 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -50,6 +60,14 @@ async function refusal(): Promise<StorageError> {
 }
 
 describe("opening the embedded storage", () => {
+  it("keeps a directory that it makes out of the project's history, and leaves a given one as it is", async () => {
+    const made = join(dataDir, "project", ".fractal");
+    await using _inside = await openSqliteStorage({ dataDir: made });
+    expect(readFileSync(join(made, ".gitignore"), "utf8")).toBe("*\n");
+    await using _given = await openSqliteStorage({ dataDir });
+    expect(existsSync(join(dataDir, ".gitignore"))).toBe(false);
+  });
+
   it("refuses a second process and names the first; when that is killed the next one may open", async () => {
     const { child, lines } = start("hold.ts");
     expect((await lines.next()).value).toBe("open");

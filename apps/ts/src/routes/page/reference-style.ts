@@ -14,7 +14,9 @@ section > p { margin: 0 0 14px; }
 .operation > summary { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 12px; padding: 10px 15px; list-style: none; }
 .operation > summary::-webkit-details-marker { display: none; }
 .operation > summary code { overflow-wrap: anywhere; }
-.operation > summary span:last-child { margin-left: auto; color: var(--soft); text-align: right; }
+.operation > summary .link { color: var(--soft); text-decoration: none; opacity: 0; }
+.operation > summary:hover .link, .operation > summary .link:focus-visible { opacity: 1; }
+.operation > summary span:last-of-type { margin-left: auto; color: var(--soft); text-align: right; }
 .method { font: 600 12px var(--mono); min-width: 58px; text-align: center; border-radius: 7px; padding: 3px 6px; background: var(--sunken); }
 .method.get { background: var(--accent-soft); color: var(--accent); }
 .method.delete { background: var(--bad-soft); color: var(--bad); }

@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "@fractal-agents/infra/logger";
@@ -25,7 +25,7 @@ import { LiveWorkers, sqliteKeeper, sqliteWorkers } from "./workers.ts";
 import { provenWritable } from "./writable.ts";
 
 export interface SqliteOptions {
-  /** Created when missing; holds fractal.db with its WAL, and the lock. */
+  /** Created when missing, with a .gitignore; holds fractal.db with its WAL, and the lock. */
   dataDir: string;
   /** NORMAL: a power cut may cost the last commits, never the file. FULL: not even those, at a quarter of the speed. */
   synchronous?: "NORMAL" | "FULL";
@@ -52,7 +52,9 @@ export async function openSqliteStorage(options: SqliteOptions): Promise<Storage
   let db: SqliteDatabase | undefined;
   const lockedMs = options.lockedMs ?? LOCKED_MS;
   try {
-    mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    const made = mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
+    // Nobody's conversations belong in a project's history.
+    if (made !== undefined) writeFileSync(join(options.dataDir, ".gitignore"), "*\n");
     lock = await lockDirectory(options.dataDir, path);
     const opened = await openSqlite(path);
     db = opened;

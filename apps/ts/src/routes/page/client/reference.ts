@@ -131,17 +131,32 @@ export function renderDetail(endpoint: Endpoint): HTMLElement {
   return detail;
 }
 
+/** Of the operation's link: `post-threads-thread_id-runs`. */
+export function operationId({ method, path }: Endpoint): string {
+  return [method, ...(path.match(/[\w-]+/g) ?? [])].join("-");
+}
+
+/** Opens the operation that the address names, and goes there: it was not drawn yet when the page was loaded. */
+export function openLinked(): void {
+  const linked = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (linked === null) return;
+  if (linked instanceof HTMLDetailsElement) linked.open = true;
+  linked.scrollIntoView();
+}
+
 export function renderOperation(endpoint: Endpoint): HTMLDetailsElement {
   const { method, path, operation } = endpoint;
+  const id = operationId(endpoint);
   const node = element(
     "details",
-    { class: "operation", "data-find": `${method} ${path} ${operation.summary ?? ""}`.toLowerCase() },
+    { class: "operation", id, "data-find": `${method} ${path} ${operation.summary ?? ""}`.toLowerCase() },
     element(
       "summary",
       {},
       element("span", { class: `method ${method}` }, method.toUpperCase()),
       element("code", {}, path),
       element("span", {}, operation.summary ?? ""),
+      element("a", { class: "link", href: `#${id}`, "aria-label": "Link to this operation" }, "#"),
     ),
   );
   // Most operations are never opened, so their fields are drawn when they are.
@@ -161,7 +176,7 @@ export async function startReference(): Promise<void> {
         schemas: document_.components.schemas,
       })),
     );
-    api.replaceChildren();
+    api.replaceChildren(element("p", { id: "nothing", class: "quiet", role: "status" }));
     for (const { name, description } of document_.tags) {
       const own = endpoints.filter(({ operation }) => operation.tags?.includes(name) === true);
       if (own.length === 0) continue;
@@ -176,17 +191,24 @@ export async function startReference(): Promise<void> {
       api.append(section);
       byId("tags").append(element("a", { href: `#${id}` }, name));
     }
+    openLinked();
+    window.addEventListener("hashchange", openLinked);
+    const find = byId<HTMLInputElement>("find");
+    find.addEventListener("input", () => findOperations(api, find.value));
   } catch (error) {
     api.replaceChildren(String(error));
   }
-  const find = byId<HTMLInputElement>("find");
-  find.addEventListener("input", () => {
-    const words = find.value.toLowerCase().split(/\s+/);
-    for (const node of api.querySelectorAll<HTMLElement>(".operation")) {
-      node.hidden = !words.every((word) => node.dataset.find?.includes(word) === true);
-    }
-    for (const section of api.querySelectorAll<HTMLElement>("section")) {
-      section.hidden = section.querySelector(".operation:not([hidden])") === null;
-    }
-  });
+}
+
+/** Shows only what has every word in its method, path or summary. */
+export function findOperations(api: HTMLElement, text: string): void {
+  const words = text.toLowerCase().split(/\s+/);
+  for (const node of api.querySelectorAll<HTMLElement>(".operation")) {
+    node.hidden = !words.every((word) => node.dataset.find?.includes(word) === true);
+  }
+  for (const section of api.querySelectorAll<HTMLElement>("section")) {
+    section.hidden = section.querySelector(".operation:not([hidden])") === null;
+  }
+  const none = api.querySelector("section:not([hidden])") === null;
+  byId("nothing").textContent = none ? `No operation has "${text.trim()}".` : "";
 }
