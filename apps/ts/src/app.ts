@@ -72,7 +72,7 @@ const DEFAULT_ANSWER_LIMIT = 100 * 1024 * 1024;
 export function createApp(services: Services, options: AppOptions): Router {
   const app = new Router({ strict: false });
   app.onError(onError(options.logger));
-  app.notFound(notFound(app));
+  app.notFound(notFound(app, options.disabled));
   const { metrics } = services;
   if (metrics !== undefined) app.use("*", countRequests(metrics.answered));
   app.use("*", requestId());
@@ -107,6 +107,6 @@ function routers(services: Services, options: AppOptions): Router[] {
     assistantGraphRoutes(services.assistants),
     threadRoutes(services.threads),
     ...(services.edges ?? []),
-    storeRoutes(services.store, options.storeTtl),
+    storeRoutes(services.store, { rules: options.storeTtl, logger: options.logger }),
   ];
 }

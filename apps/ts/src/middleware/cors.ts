@@ -22,6 +22,7 @@ const EXPOSED = [
   "X-Pagination-Next",
   "X-Request-ID",
   "Retry-After",
+  "Warning",
 ];
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 

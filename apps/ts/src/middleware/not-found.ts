@@ -1,11 +1,17 @@
 import type { Context } from "hono";
 import type { Env, Router } from "#routes/router";
+import { notYet } from "./not-yet.ts";
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/** No route took the request: 405 with Allow where another method would have had one, else 404. */
-export function notFound(app: Router) {
+/**
+ * No route took the request: 501 for what clients of LangGraph Platform may ask and this server lacks, 405 with Allow
+ * where another method would have had a route, else 404.
+ */
+export function notFound(app: Router, disabled?: ReadonlySet<string>) {
   return (c: Context<Env>): Response => {
+    const missing = notYet(c.req.method, c.req.path, disabled);
+    if (missing !== undefined) return c.json({ detail: missing }, 501);
     const allowed = allowedMethods(app, c.req.path);
     if (allowed.length === 0) return c.json({ detail: "Not Found" }, 404);
     if (allowed.includes("GET")) allowed.push("HEAD");

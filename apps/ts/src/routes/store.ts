@@ -1,7 +1,9 @@
+import type { Logger } from "@fractal-agents/infra/logger";
 import { z } from "@hono/zod-openapi";
 import { RuntimeError } from "#core/errors";
 import type { StoreRepository } from "#core/store/repository";
 import { NO_TTL, type StoreTtl } from "#core/store/ttl";
+import { UNINDEXED, warnUnindexed } from "#core/store/unindexed";
 import { queryFlag } from "#schemas/query";
 import {
   Item,
@@ -73,7 +75,8 @@ const search = route({
   path: "/store/items/search",
   tags,
   summary: "Search items",
-  description: "Newest first. Without an index over the store, `query` lists like a search without it.",
+  description:
+    "Newest first. The store has no index yet: a search with `query` lists like one without it, and a `Warning` header says so.",
   request: { body: json(StoreSearch) },
   responses: { 200: { description: "A page of items", ...json(StoreSearchResult) }, ...failures(422) },
 });
@@ -88,7 +91,13 @@ const namespaces = route({
   responses: { 200: { description: "A page of namespaces", ...json(StoreNamespacesResult) }, ...failures(422) },
 });
 
-export function storeRoutes(store: StoreRepository, rules: StoreTtl = NO_TTL): Router {
+interface StoreOptions {
+  /** How long items live; without it as long as their puts say. */
+  rules?: StoreTtl | undefined;
+  logger: Logger;
+}
+
+export function storeRoutes(store: StoreRepository, { rules = NO_TTL, logger }: StoreOptions): Router {
   const r = router();
   r.openapi(put, async (c) => {
     const { namespace, key, value, ttl } = c.req.valid("json");
@@ -110,7 +119,11 @@ export function storeRoutes(store: StoreRepository, rules: StoreTtl = NO_TTL): R
     return c.body(null, 204);
   });
   r.openapi(search, async (c) => {
-    const { refresh_ttl: refresh = rules.refreshOnRead, query: _, ...wanted } = c.req.valid("json");
+    const { refresh_ttl: refresh = rules.refreshOnRead, query, ...wanted } = c.req.valid("json");
+    if (query !== undefined && query !== "") {
+      warnUnindexed(logger, { request_id: c.var.requestId });
+      c.header("Warning", `299 - "${UNINDEXED}"`);
+    }
     return c.json(
       { items: await store.search(c.var.scope, { ...wanted, refresh, max_bytes: c.var.answerLimit }) },
       200,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { createLogger } from "@fractal-agents/infra/logger";
 import type { StoreTtl } from "#core/store/ttl";
 import { scope } from "#middleware/scope";
 import { Router } from "#routes/router";
@@ -6,6 +7,8 @@ import { storeRoutes } from "#routes/store";
 import { useStorage } from "../contract/harness.ts";
 import { sqlite } from "../contract/sqlite-engine.ts";
 import { Api } from "./api.ts";
+
+const silent = createLogger({ level: "silent", json: true, write: () => undefined });
 
 describe("Store", () => {
   let api: Api;
@@ -78,6 +81,15 @@ describe("Store", () => {
     expect(await search({ namespace_prefix: ["zoo"], limit: 1, offset: 1 })).toEqual(["b"]);
     expect(await search({ namespace_prefix: ["zoo"], filter: { age: { $gte: 5 }, kind: "cat" } })).toEqual(["c", "b"]);
     expect(await search({ namespace_prefix: ["zoo"], query: "cats that purr" })).toEqual(["c", "b", "a"]);
+    const warning = async (body: object) => (await api.post("/store/items/search", body)).headers.get("Warning");
+    expect(await warning({ query: "cats that purr" })).toBe(
+      '299 - "the store has no index: a search with a query lists without it"',
+    );
+    expect([await warning({}), await warning({ query: "" }), await warning({ query: null })]).toEqual([
+      null,
+      null,
+      null,
+    ]);
     expect(await search({ namespace_prefix: null, filter: { age: { $ne: 5 } } })).toEqual(["c", "a"]);
     const wrong = await api.post("/store/items/search", { filter: { age: { $near: 1 } } });
     expect([wrong.status, wrong.body.detail]).toEqual([
@@ -107,7 +119,7 @@ describe("the time to live of items", () => {
   function store(rules?: StoreTtl) {
     const app = new Router();
     app.use("*", scope());
-    app.include(storeRoutes(bench.storage.store, rules));
+    app.include(storeRoutes(bench.storage.store, { rules, logger: silent }));
     const send = (method: string, path: string, body?: object) =>
       app.request(path, { method, ...(body && { body: JSON.stringify(body) }) });
     return {

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "bun:test";
+import { createLogger } from "@fractal-agents/infra/logger";
 import { type BaseStore, InMemoryStore, type Item, type Operation } from "@langchain/langgraph-checkpoint";
 import { ANONYMOUS } from "#core/identity/scope";
 import { ScopedStore } from "#core/store/langgraph-store";
 import { NO_TTL } from "#core/store/ttl";
 import { useStorage } from "../contract/harness.ts";
 import { sqlite } from "../contract/sqlite-engine.ts";
+
+const silent = createLogger({ level: "silent", json: true, write: () => undefined });
 
 /** Every shape of operation; LangGraph's own store in memory is the reference. */
 async function talk(store: BaseStore): Promise<unknown[]> {
@@ -38,11 +41,24 @@ async function talk(store: BaseStore): Promise<unknown[]> {
 
 describe("ScopedStore", () => {
   const bench = useStorage(sqlite);
-  const storeOf = (owner: string, ttl = NO_TTL) =>
-    new ScopedStore({ items: bench.storage.store, scope: { ...ANONYMOUS, owner }, ttl });
+  const storeOf = (owner: string, ttl = NO_TTL, logger = silent) =>
+    new ScopedStore({ items: bench.storage.store, scope: { ...ANONYMOUS, owner }, ttl, logger });
 
   it("answers like LangGraph's own store in memory", async () => {
     expect(await talk(storeOf("ann"))).toEqual(await talk(new InMemoryStore()));
+  });
+
+  it("lists for a query, and warns of it once, however many searches there are", async () => {
+    const lines: string[] = [];
+    const logger = createLogger({ level: "info", json: true, write: (line) => lines.push(line) });
+    const store = storeOf("ann", NO_TTL, logger);
+    await store.put(["a"], "k", { x: 1 });
+    for (const query of [undefined, "", "what is x", "again"]) {
+      expect((await store.search(["a"], query === undefined ? {} : { query })).map(({ key }) => key)).toEqual(["k"]);
+    }
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      expect.objectContaining({ level: "warn", msg: "the store has no index: a search with a query lists without it" }),
+    ]);
   });
 
   it("gives dates, and runs the operations of a batch in their order", async () => {

@@ -90,7 +90,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     context: kwargs.context,
   });
   const toolkit = env.graphs.toolkit(run.graph_id);
-  const store = new ScopedStore({ items: env.storage.store, scope, ttl: env.storeTtl, fence });
+  const store = new ScopedStore({ items: env.storage.store, scope, ttl: env.storeTtl, fence, logger: env.logger });
   const durable = kwargs.transient
     ? undefined
     : createSaver({

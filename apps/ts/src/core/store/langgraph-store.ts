@@ -1,3 +1,4 @@
+import type { Logger } from "@fractal-agents/infra/logger";
 import {
   BaseStore,
   type GetOperation,
@@ -14,10 +15,12 @@ import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { StoreItem, StoreRepository } from "./repository.ts";
 import type { StoreTtl } from "./ttl.ts";
+import { warnUnindexed } from "./unindexed.ts";
 
 /**
  * LangGraph's store for one run: the memory of the person who asked for it, over the storage port. Operations of a batch
- * take effect in their order. Its operations name no time to live, so the project's holds. Without an index configured, `query` of a search falls back to listing.
+ * take effect in their order. Its operations name no time to live, so the project's
+ * holds. The store has no index: a search with `query` lists without it, and a warning is logged.
  */
 export class ScopedStore extends BaseStore {
   readonly #items: StoreRepository;
@@ -25,13 +28,15 @@ export class ScopedStore extends BaseStore {
   readonly #ttl: StoreTtl;
   /** Of the run: what it puts after it has lost its lane is refused. */
   readonly #fence: Fence | undefined;
+  readonly #logger: Logger;
 
-  constructor(deps: { items: StoreRepository; scope: AuthScope; ttl: StoreTtl; fence?: Fence }) {
+  constructor(deps: { items: StoreRepository; scope: AuthScope; ttl: StoreTtl; fence?: Fence; logger: Logger }) {
     super();
     this.#items = deps.items;
     this.#scope = deps.scope;
     this.#ttl = deps.ttl;
     this.#fence = deps.fence;
+    this.#logger = deps.logger;
   }
 
   override async batch<Op extends Operation[]>(operations: Op): Promise<OperationResults<Op>> {
@@ -60,6 +65,9 @@ export class ScopedStore extends BaseStore {
   }
 
   async #search(operation: SearchOperation): Promise<SearchItem[]> {
+    if (operation.query !== undefined && operation.query !== "") {
+      warnUnindexed(this.#logger, { ...(this.#fence !== undefined && { run_id: this.#fence.runId }) });
+    }
     const items = await this.#items.search(this.#scope, {
       namespace_prefix: operation.namespacePrefix,
       filter: operation.filter,
