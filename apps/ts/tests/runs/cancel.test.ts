@@ -150,6 +150,39 @@ describe("cancelling runs", () => {
       expect((await cancel({ status: "all" })).status).toBe(404);
     });
 
+    it("by DELETE, by prune, by ids and by status: no run that waits begins because the one before it is stopped", async () => {
+      const ways: Record<string, (threads: { thread: Thread; ids: string[] }[]) => Promise<unknown>> = {
+        "DELETE of the thread": (all) =>
+          Promise.all(all.map(({ thread }) => server.call("DELETE", `/threads/${thread.id}`))),
+        prune: (all) =>
+          server.post("/threads/prune", { thread_ids: all.map(({ thread }) => thread.id), strategy: "delete" }),
+        "cancel by ids": (all) =>
+          Promise.all(all.map(({ thread, ids }) => cancel({ thread_id: thread.id, run_ids: ids }))),
+        "cancel of all": () => cancel({ status: "all" }),
+      };
+      for (const [way, stop] of Object.entries(ways)) {
+        const began: string[] = [];
+        const first = await Promise.all(Array.from({ length: 10 }, () => running()));
+        const threads = await Promise.all(
+          first.map(async ({ thread, run }) => {
+            const name = `cancel-${gates++}`;
+            void arrival(name).then(() => began.push(way));
+            const enqueued = { assistant_id: "gate", input: { name }, multitask_strategy: "enqueue" };
+            const { body } = await server.post(thread.runs, enqueued);
+            return { thread, ids: [run.run_id, body.run_id] };
+          }),
+        );
+        await stop(threads);
+        for (const { thread, ids } of threads) {
+          for (const run_id of ids) {
+            const status = async () => (await server.get(runPath({ thread_id: thread.id, run_id }))).body.status;
+            await until(async () => !["pending", "running"].includes(await status()));
+          }
+        }
+        expect(began).toEqual([]);
+      }
+    }, 60_000);
+
     it("refuses both forms at once, neither, and half of one", async () => {
       const run_ids = [crypto.randomUUID()];
       const thread_id = crypto.randomUUID();

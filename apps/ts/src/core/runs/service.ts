@@ -269,22 +269,13 @@ export class RunService {
     which: { status: "pending" | "running" | "all" } | { thread_id: string; run_ids: string[] },
     action: "interrupt" | "rollback",
   ): Promise<void> {
-    const targets =
+    const inflight =
       "run_ids" in which
-        ? which.run_ids.map((run_id) => ({ thread_id: which.thread_id, run_id }))
-        : (await this.#runs.inflight(scope, { status: which.status })).map(({ thread_id, run_id }) => ({
-            thread_id,
-            run_id,
-          }));
-    let matched = 0;
-    for (const target of targets) {
-      try {
-        await this.cancel(scope, target, { action, wait: false });
-        matched++;
-      } catch (error) {
-        if (!(error instanceof RuntimeError) || error.code !== "not_found") throw error;
-      }
-    }
+        ? await this.#runs.inflight(scope, { thread_id: which.thread_id, status: "all" })
+        : await this.#runs.inflight(scope, { status: which.status });
+    const named = "run_ids" in which ? new Set(which.run_ids.map((id) => id.toLowerCase())) : undefined;
+    const runs = inflight.filter(({ run_id }) => named?.has(run_id) !== false);
+    const matched = await this.#stopAll(scope, runs, { action, wait: false });
     if (matched === 0) throw new RuntimeError("not_found", "No run matched");
   }
 
@@ -321,17 +312,24 @@ export class RunService {
     deletions.add(threadId.toLowerCase());
   }
 
-  async #stopAll(scope: AuthScope, runs: readonly Pick<RunRecord, "run_id" | "status">[]): Promise<void> {
+  /** How many there were to stop: what ended by itself meanwhile is not counted. */
+  async #stopAll(
+    scope: AuthScope,
+    runs: readonly Pick<RunRecord, "run_id" | "status">[],
+    how: { action: "interrupt" | "rollback"; wait: boolean } = { action: "interrupt", wait: true },
+  ): Promise<number> {
     // Those that wait first: the end of the one before them would start them.
     const waiting = runs.filter(({ status }) => status === "pending");
+    let stopped = 0;
     for (const run of new Set([...waiting, ...runs])) {
       try {
-        await this.cancel(scope, { run_id: run.run_id }, { action: "interrupt", wait: true });
+        await this.cancel(scope, { run_id: run.run_id }, how);
+        stopped++;
       } catch (error) {
-        // It ended by itself meanwhile.
         if (!(error instanceof RuntimeError) || error.code !== "not_found") throw error;
       }
     }
+    return stopped;
   }
 
   /** Client of an attached call has gone and asked for its run to go with it. */
