@@ -13,6 +13,7 @@ import { Hints } from "#core/runs/hints";
 import type { RunEnvironment } from "#core/runs/prepare";
 import { RunService } from "#core/runs/service";
 import { Sweeper } from "#core/runs/sweeper";
+import { ClaimableGraphs } from "#core/runs/unserved";
 import { within } from "#core/runs/within";
 import { Worker } from "#core/runs/worker";
 import { Follower } from "#core/streams/follower";
@@ -104,6 +105,7 @@ export function createEngine(deps: EngineDeps): Engine {
     storeTtl: config.storeTtl,
     facts: { langgraphVersion: facts.langgraphVersion },
   };
+  const claimable = new ClaimableGraphs(graphs);
   const cancelGraceMs = config.cancelGraceSeconds * 1_000;
   const worker = new Worker(
     env,
@@ -111,6 +113,7 @@ export function createEngine(deps: EngineDeps): Engine {
       slots: config.role === "api" ? 0 : config.concurrency,
       timeoutSeconds: config.runTimeoutSeconds,
       cancelGraceMs,
+      claimable,
     },
     {
       info: { instance: `${hostname()}:${process.pid}`, role: config.role, version: deps.version },
@@ -120,7 +123,7 @@ export function createEngine(deps: EngineDeps): Engine {
       },
     },
   );
-  const sweeper = new Sweeper(env, { cancelGraceMs }, () => worker.lookForSuspects());
+  const sweeper = new Sweeper(env, { cancelGraceMs, claimable }, () => worker.lookForSuspects());
   const assistants: AssistantService = new AssistantService({
     assistants: storage.assistants,
     graphs,

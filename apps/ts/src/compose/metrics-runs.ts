@@ -18,6 +18,7 @@ export class RunCounts {
   readonly #swept: Swept = { requeued: 0, interrupted: 0, removed: 0, exhausted: 0, exonerated: 0 };
   #leaseLosses = 0;
   #repairs = 0;
+  #unserved: Record<string, number> = {};
   /** Attempts that began here. */
   invocations = 0;
   /** Runs that ended here with error or timeout. */
@@ -42,6 +43,9 @@ export class RunCounts {
     },
     swept: (results) => {
       for (const [result, count] of Object.entries(results)) this.#swept[result as keyof Swept] += count;
+    },
+    unserved: (runs) => {
+      this.#unserved = runs;
     },
     repaired: (lanes) => {
       this.#repairs += lanes;
@@ -76,6 +80,14 @@ export class RunCounts {
         label: "reason",
       },
       this.#interrupted,
+    );
+    registry.add(
+      {
+        name: "fractal_runs_unserved",
+        help: "Runs that have waited for a minute for a graph that this process has not loaded",
+        type: "gauge",
+      },
+      () => Object.entries(this.#unserved).map(([graph_id, value]) => ({ labels: { graph_id }, value })),
     );
     this.#addHistograms(registry);
   }

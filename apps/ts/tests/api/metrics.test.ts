@@ -216,6 +216,8 @@ describe("Metrics of a storage that tells everything", () => {
     });
     observer.leaseLost();
     observer.repaired(2);
+    observer.unserved({ old: 4, older: 1 });
+    observer.unserved({ older: 2 });
     observer.swept({ requeued: 3, interrupted: 0, removed: 0, exhausted: 1, exonerated: 0 });
     observer.swept({ requeued: 1, interrupted: 0, removed: 0, exhausted: 0, exonerated: 2 });
     observer.interrupted({ graph_id: "g", reason: "fenced" });
@@ -240,6 +242,7 @@ describe("Metrics of a storage that tells everything", () => {
       "fractal_fence_refusals_total 9",
       "fractal_lease_losses_total 1",
       "fractal_lane_repairs_total 2",
+      'fractal_runs_unserved{graph_id="older"} 2',
       'fractal_swept_runs_total{result="requeued"} 4',
       'fractal_swept_runs_total{result="exhausted"} 1',
       'fractal_attempts_interrupted_total{reason="fenced"} 1',
@@ -254,6 +257,7 @@ describe("Metrics of a storage that tells everything", () => {
     ]) {
       expect(body.split("\n")).toContain(line);
     }
+    expect(body).not.toContain('fractal_runs_unserved{graph_id="old"}');
     // An API process executes nothing, so it has no slots to tell of.
     expect(body).not.toMatch(/^(lg_api_workers|fractal_slots)\S* \d/m);
     expect(told).toMatchObject({

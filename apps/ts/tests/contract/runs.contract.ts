@@ -166,6 +166,25 @@ export function runsContract(engine: Engine): void {
         expect((await runs().claim({ ...WORKER, graphs: ["missing"] }))[0]?.run_id).toBe(first.run_id);
       });
 
+      it("names the graphs that due runs at the head of their lanes wait for, and how long", async () => {
+        const first = await create(bench, id(), { graph_id: "missing" });
+        await create(bench, first.thread_id, { graph_id: "behind" });
+        await create(bench, id(), { graph_id: "late", after_seconds: 100 });
+        await create(bench, id(), { graph_id: "agent" });
+        await bench.advance(60_000);
+        await create(bench, id(), { graph_id: "missing" });
+        const waiting = await runs().waitingFor({ except: ["agent"] });
+        expect(waiting).toEqual([{ graph_id: "missing", runs: 2, oldest_ms: expect.any(Number) }]);
+        expect(waiting[0]?.oldest_ms).toBeGreaterThanOrEqual(60_000);
+        expect(waiting[0]?.oldest_ms).toBeLessThan(90_000);
+        await bench.advance(41_000);
+        const graphs = async (except: string[]) =>
+          (await runs().waitingFor({ except })).map(({ graph_id }) => graph_id);
+        expect(await graphs([])).toEqual(["agent", "late", "missing"]);
+        await runs().claim({ ...WORKER, graphs: ["missing", "agent"] });
+        expect(await graphs([])).toEqual(["late"]);
+      });
+
       it("counts epochs on over the runs of a thread", async () => {
         const { run, fence } = await running(bench);
         await runs().finish(fence, outcome());

@@ -17,6 +17,7 @@ import { failureOf, resultBody } from "./outcome.ts";
 import { type Prepared, prepareRun, type RunEnvironment, scopeOfRun } from "./prepare.ts";
 import type { RetryCause, RunFailure, RunOutcome, SweptRun } from "./repository.ts";
 import { endOf } from "./take-away.ts";
+import { GraphRemoved } from "./unserved.ts";
 import { untilStored } from "./until-stored.ts";
 import { NodeVanished } from "./vanished-node.ts";
 
@@ -111,6 +112,8 @@ export class RunExecution {
 
   async #drive(): Promise<void> {
     if (this.#handle.lost) throw this.#handle.signal.reason;
+    const { graph_id } = this.#handle.run;
+    if (this.#env.graphs.find(graph_id) === undefined) throw new GraphRemoved(graph_id);
     const prepared = await prepareRun(this.#handle, this.#env);
     this.#prepared = prepared;
     if (prepared.recovery === "finished") return this.#announceStanding(await this.#runState(prepared));

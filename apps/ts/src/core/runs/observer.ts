@@ -23,6 +23,8 @@ export interface RunObserver {
   leaseLost(): void;
   /** A sweep took runs over from processes that are gone. */
   swept(results: Record<SweptRun["result"], number>): void;
+  /** Runs that have waited for more than a minute for a graph that this process has not loaded, by graph. */
+  unserved(runs: Record<string, number>): void;
   /** The audit had to repair lanes: must stay 0. */
   repaired(lanes: number): void;
 }

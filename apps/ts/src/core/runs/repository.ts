@@ -1,6 +1,7 @@
 import type { RunCounts } from "#core/gauges";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
+import type { WaitingRuns } from "#core/runs/unserved";
 import type { NewThread } from "#core/threads/repository";
 import type { JsonObject, Page, PageQuery } from "#schemas/common";
 import type { Durability, MultitaskStrategy, Run, RunStatus } from "#schemas/runs";
@@ -191,6 +192,8 @@ export interface RunRepository {
   held(workerId: string): Promise<RunRecord[]>;
   /** What a worker that has loaded these graphs has to expect. */
   outlook(graphs: readonly string[]): Promise<Outlook>;
+  /** Due runs at the head of their lane, by graph; without those of the graphs named. */
+  waitingFor(graphs: { except: readonly string[] }): Promise<WaitingRuns[]>;
   finish(fence: Fence, outcome: RunOutcome): Promise<FinishResult>;
   /**
    * Back to pending without using an attempt (drain, hot reload), or ended, if it was cancelled meanwhile. Undefined when

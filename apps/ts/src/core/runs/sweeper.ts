@@ -1,10 +1,12 @@
 import { concludeSwept } from "./conclude.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { SweptRun } from "./repository.ts";
+import { type ClaimableGraphs, UnservedRuns } from "./unserved.ts";
 
 export interface SweeperLimits {
   /** How long a cancelled run may ignore its signal, ms. */
   cancelGraceMs: number;
+  claimable: ClaimableGraphs;
   /** Between two sweeps, and between two audits, ms. */
   everyMs?: number;
   auditEveryMs?: number;
@@ -24,6 +26,7 @@ export class Sweeper {
   readonly #env: RunEnvironment;
   readonly #limits: Required<SweeperLimits>;
   readonly #onSwept: () => void;
+  readonly #unserved: UnservedRuns;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #auditAt = 0;
   #stopped = false;
@@ -36,12 +39,14 @@ export class Sweeper {
     this.#env = env;
     this.#limits = { everyMs: EVERY_MS, auditEveryMs: AUDIT_EVERY_MS, ...limits };
     this.#onSwept = onSwept;
+    this.#unserved = new UnservedRuns(env, limits.claimable);
   }
 
   /** The first sweep, which rejects when it fails; the later ones try again. */
   async begin(): Promise<SweptRun[]> {
     const swept = await this.sweep();
     this.#auditAt = performance.now() + this.#limits.auditEveryMs;
+    await this.#lookForUnserved();
     this.#arm();
     return swept;
   }
@@ -97,6 +102,10 @@ export class Sweeper {
     hints.wake();
   }
 
+  async #lookForUnserved(): Promise<void> {
+    if (await this.#unserved.look()) this.#onSwept();
+  }
+
   #arm(): void {
     if (this.#stopped) return;
     this.#timer = setTimeout(() => this.#next(), jittered(this.#limits.everyMs));
@@ -114,8 +123,10 @@ export class Sweeper {
       // Embedded storage has no other workers.
       if (storage.shared) await this.sweep();
       this.#troubled = false;
-      if (!storage.shared || performance.now() < this.#auditAt) return;
+      if (!storage.shared) return await this.#lookForUnserved();
+      if (performance.now() < this.#auditAt) return;
       this.#auditAt = performance.now() + this.#limits.auditEveryMs;
+      await this.#lookForUnserved();
       const repaired = await storage.runs.audit();
       if (repaired === 0) return;
       observer.repaired(repaired);

@@ -1,4 +1,5 @@
 import type { RunRecord } from "./repository.ts";
+import type { ClaimableGraphs } from "./unserved.ts";
 import type { WorkerInfo } from "./workers.ts";
 
 export interface WorkerLimits {
@@ -8,6 +9,7 @@ export interface WorkerLimits {
   timeoutSeconds: number;
   /** How long a cancelled run may ignore its signal before the lane is taken away, ms. */
   cancelGraceMs: number;
+  claimable: ClaimableGraphs;
 }
 
 export interface WorkerIdentity {

@@ -257,11 +257,7 @@ export class Worker {
   }
 
   #request(workerId: string, slots: number): ClaimRequest {
-    return { worker_id: workerId, slots, graphs: this.#graphs() };
-  }
-
-  #graphs(): string[] {
-    return this.#env.graphs.list().flatMap(({ id, error }) => (error === undefined ? id : []));
+    return { worker_id: workerId, slots, graphs: this.#limits.claimable.list() };
   }
 
   async #claimAll(): Promise<void> {
@@ -280,7 +276,7 @@ export class Worker {
         if (this.#lease.id !== id) return;
         if (claimed === 0) break;
       }
-      const outlook = await storage.runs.outlook(this.#graphs());
+      const outlook = await storage.runs.outlook(this.#limits.claimable.list());
       const of = { handles: [...this.#handles.values()], only: this.#env.hints.processes === 1 };
       wait = Math.min(outlook.due_in_ms ?? longest, longest, this.#quarantine.makeRoom(outlook, of));
       if (this.#troubled) logger.info({}, "looking for work again");

@@ -105,6 +105,16 @@ export function postgresRuns(database: Database): RunRepository {
       };
     },
 
+    waitingFor: ({ except }) =>
+      database.rows(
+        "select head_graph as graph_id, count(*) as runs, max(fractal.now_ms() - head_at) as oldest_ms from (" +
+          "select head_graph, head_at from fractal.lanes where ready union all " +
+          "select head_graph, head_at from fractal.lanes " +
+          "where not ready and head_seq is not null and head_at <= (select fractal.now_ms())) h " +
+          "where head_graph <> all ($1) group by head_graph order by head_graph",
+        [except],
+      ),
+
     finish: (fence, outcome) => endings.submit({ fence, outcome }),
 
     release: (fence) => decided(fence, "release_v1($1, $2, $3)", of(fence)),

@@ -1,6 +1,7 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { ClaimRequest, CreateOutcome, RunRepository } from "#core/runs/repository";
+import type { WaitingRuns } from "#core/runs/unserved";
 import { allowed } from "../common/json-filters.ts";
 import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Conditions } from "./conditions.ts";
@@ -65,6 +66,18 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
         due_in_ms: nextDueIn(connection),
         suspects_wait_ms: suspectsWait(connection, graphs),
       })),
+    waitingFor: async ({ except }) =>
+      connection.read(() => {
+        const now = connection.now();
+        return connection
+          .sql(
+            "select head_graph as graph_id, count(*) as runs, max(?1 - head_at) as oldest_ms from (" +
+              "select head_graph, head_at from lanes where ready = 1 union all " +
+              "select head_graph, head_at from lanes where ready = 0 and head_seq is not null and head_at <= ?1) " +
+              "where head_graph not in (select value from json_each(?2)) group by head_graph order by head_graph",
+          )
+          .all<WaitingRuns>(now, JSON.stringify(except));
+      }),
     finish: async (fence, outcome) => connection.write(() => finishRun(connection, fence, outcome)),
     release: async (fence) => connection.write(() => releaseRun(connection, fence)),
     retry: async (fence, failure, cause) => connection.write(() => retryRun(connection, fence, { failure, cause })),
