@@ -152,6 +152,58 @@ describe("interrupts, commands and breakpoints", () => {
     });
   });
 
+  describe("goto and update", () => {
+    const sent = async (body: object, thread?: Thread) =>
+      wait(thread ?? (await server.thread()), { assistant_id: "breakpoints", ...body });
+    const warnings = () => server.log.filter((line) => line.includes("input dropped"));
+
+    it("fail with the name of a node that the graph does not have: it was a success that did nothing", async () => {
+      for (const goto of ["nope", ["b", "nope"], { node: "nope", input: {} }, ["c", { node: "nope" }]]) {
+        const thread = await server.thread();
+        const before = await sent({ input: {} }, thread);
+        expect(before.path).toEqual(["a", "b", "c"]);
+        expect((await sent({ command: { goto, update: { path: ["u"] } } }, thread)).__error__).toEqual({
+          error: "UnknownNodeError",
+          message: 'command.goto: graph "breakpoints" has no node "nope"; its nodes are a, b, c',
+        });
+        expect(await shown(thread)).toMatchObject({ status: "error", values: { path: ["a", "b", "c"] } });
+        expect((await sent({ command: { goto: "c" } }, thread)).path).toEqual(["a", "b", "c", "c"]);
+      }
+      expect(
+        (await server.post("/runs/wait", { assistant_id: "breakpoints", command: { goto: "nope" } })).body,
+      ).toEqual({
+        __error__: { error: "UnknownNodeError", message: expect.stringContaining('"nope"') },
+      });
+    });
+
+    it("are carried out beside an input, which is dropped and logged without its values", async () => {
+      const thread = await server.thread();
+      await sent({ input: {} }, thread);
+      const before = warnings().length;
+      const command = { goto: "c", update: { path: ["updated"] } };
+      const after = await sent({ input: { path: ["secret words"] }, command }, thread);
+      expect(after.path).toEqual(["a", "b", "c", "updated", "c"]);
+      expect(warnings().length).toBe(before + 1);
+      expect(warnings().at(-1)).not.toContain("secret words");
+      expect(JSON.parse(warnings().at(-1) ?? "")).toMatchObject({ level: "warn", thread_id: thread.id });
+      await sent({ input: null, command: { goto: "c" } }, thread);
+      expect(warnings().length).toBe(before + 1);
+    });
+
+    it("to the end of the graph and to nodes in a list are no error", async () => {
+      expect((await sent({ command: { goto: "__end__", update: { path: ["u"] } } })).path).toEqual(["u"]);
+      expect((await sent({ command: { goto: ["b", { node: "c", input: {} }] } })).path).toEqual(
+        expect.arrayContaining(["b", "c"]),
+      );
+    });
+
+    it("that say nothing are no command: the input beside them is used", async () => {
+      for (const command of [{}, { goto: null }, { update: null, goto: [] }]) {
+        expect((await sent({ input: { path: ["in"] }, command })).path).toEqual(["in", "a", "b", "c"]);
+      }
+    });
+  });
+
   describe("breakpoints and forks", () => {
     it("stops before and after nodes, and goes on without input", async () => {
       const thread = await server.thread();

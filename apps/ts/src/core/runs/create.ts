@@ -7,6 +7,7 @@ import type { Assistant } from "#schemas/assistants";
 import type { JsonObject, RunConfig } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import type { Thread } from "#schemas/threads";
+import { commandOf } from "./command.ts";
 import type { NewRun } from "./repository.ts";
 
 /** How a run was asked for: it decides what is logged and where its state lives. */
@@ -116,9 +117,10 @@ function kwargsOf(
     run: keepSecrets(request, from.assistant),
   });
   const fork = forkOf(request);
+  const command = commandOf(request.command);
   return {
     input: request.input ?? null,
-    ...(request.command != null && { command: request.command }),
+    ...(command !== undefined && { command }),
     config: { ...config, configurable: { ...withoutEmptyFork(config.configurable), ...fork, ...tracerKeys(request) } },
     context,
     stream_mode: streamModes(request.stream_mode),

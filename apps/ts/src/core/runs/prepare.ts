@@ -15,6 +15,7 @@ import type { Follower } from "#core/streams/follower";
 import type { FeedHub } from "#core/streams/hub";
 import { passOverRefused } from "#core/threads/read-snapshot";
 import type { JsonObject } from "#schemas/common";
+import { inputOf } from "./command.ts";
 import type { RunHandle } from "./control.ts";
 import type { RunKwargs } from "./create.ts";
 import type { Deletions } from "./deletions.ts";
@@ -22,7 +23,6 @@ import type { Hints } from "./hints.ts";
 import type { RunObserver } from "./observer.ts";
 import { type Recovery, recover } from "./recover.ts";
 import type { RunRecord } from "./repository.ts";
-import { nullResume } from "./resume.ts";
 import { TransientSaver } from "./transient-saver.ts";
 import { vanishedNode } from "./vanished-node.ts";
 
@@ -125,7 +125,9 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
     storedId: durable && ((id, ns) => durable.storedId(id, ns)),
     recovery,
     vanished: goesOn && durable !== undefined ? await vanishedNode(graph, durable, run.thread_id) : undefined,
-    input: goesOn ? null : await inputOf(kwargs, { graph, toolkit, configurable }),
+    input: goesOn
+      ? null
+      : await inputOf(kwargs, { graphId: run.graph_id, graph, toolkit, configurable, logger: env.logger }),
     options: {
       ...optionsOf(handle, kwargs, env),
       configurable: goesOn ? withoutFork(configurable) : configurable,
@@ -203,25 +205,4 @@ function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): J
     ...(kwargs.interrupt_before !== undefined && { interruptBefore: kwargs.interrupt_before }),
     ...(kwargs.interrupt_after !== undefined && { interruptAfter: kwargs.interrupt_after }),
   };
-}
-
-/** A command wins over input; it must be of the graph's own copy of langgraph. */
-async function inputOf(
-  kwargs: RunKwargs,
-  target: { graph: GraphLike; toolkit: GraphToolkit; configurable: JsonObject },
-): Promise<unknown> {
-  const { command } = kwargs;
-  const { toolkit } = target;
-  if (command == null) return kwargs.input;
-  const resume = command.resume === null ? await nullResume(target) : command.resume;
-  const goto = command.goto == null ? undefined : [command.goto].flat().map((target) => gotoOf(target, toolkit));
-  return new toolkit.Command({
-    ...(command.update != null && { update: command.update }),
-    ...(resume !== undefined && { resume }),
-    ...(goto !== undefined && { goto }),
-  });
-}
-
-function gotoOf(target: string | { node: string; input?: unknown }, toolkit: GraphToolkit): unknown {
-  return typeof target === "string" ? target : new toolkit.Send(target.node, target.input);
 }

@@ -1,7 +1,6 @@
 import type { RunCounts } from "#core/gauges";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
-import type { WaitingRuns } from "#core/runs/unserved";
 import type { NewThread } from "#core/threads/repository";
 import type { JsonObject, Page, PageQuery } from "#schemas/common";
 import type { Durability, MultitaskStrategy, Run, RunStatus } from "#schemas/runs";
@@ -156,6 +155,14 @@ export interface SweptRun {
 
 /** Why an attempt that failed is tried again. "fault": it is known to end its process; "outage": nothing of its own. */
 export type RetryCause = "fault" | "outage";
+
+/** Due runs of one graph that nobody has claimed yet. */
+export interface WaitingRuns {
+  graph_id: string;
+  runs: number;
+  /** Of the oldest: since it is due. */
+  oldest_ms: number;
+}
 
 export interface Outlook {
   /** Until the next pending run becomes due or its backoff ends; undefined when none waits. */

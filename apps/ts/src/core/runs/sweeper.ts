@@ -1,7 +1,8 @@
+import type { ClaimableGraphs } from "./claimable.ts";
 import { concludeSwept } from "./conclude.ts";
 import type { RunEnvironment } from "./prepare.ts";
 import type { SweptRun } from "./repository.ts";
-import { type ClaimableGraphs, UnservedRuns } from "./unserved.ts";
+import { UnservedRuns } from "./unserved.ts";
 
 export interface SweeperLimits {
   /** How long a cancelled run may ignore its signal, ms. */

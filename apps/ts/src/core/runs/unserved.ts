@@ -1,5 +1,5 @@
 import { Rarely } from "@fractal-agents/infra/rarely";
-import type { GraphRegistry } from "#core/graphs/registry";
+import type { ClaimableGraphs } from "./claimable.ts";
 import type { RunEnvironment } from "./prepare.ts";
 
 /** In a fleet another process may have the graph: only what has waited longer than this is worth a warning. */
@@ -10,33 +10,6 @@ export class GraphRemoved extends Error {
   override readonly name = "GraphRemoved";
   constructor(graphId: string) {
     super(`Graph "${graphId}" is not served any more: it is not in langgraph.json`);
-  }
-}
-
-/** Due runs of one graph that nobody has claimed yet. */
-export interface WaitingRuns {
-  graph_id: string;
-  runs: number;
-  /** Of the oldest: since it is due. */
-  oldest_ms: number;
-}
-
-/** Graphs whose runs this process claims. */
-export class ClaimableGraphs {
-  readonly #graphs: Pick<GraphRegistry, "list">;
-  /** Graphs that it does not have, and whose runs end with GraphRemoved. */
-  removed: readonly string[] = [];
-
-  constructor(graphs: Pick<GraphRegistry, "list">) {
-    this.#graphs = graphs;
-  }
-
-  loaded(): string[] {
-    return this.#graphs.list().flatMap(({ id, error }) => (error === undefined ? [id] : []));
-  }
-
-  list(): string[] {
-    return [...this.loaded(), ...this.removed];
   }
 }
 

@@ -1,5 +1,5 @@
+import type { ClaimableGraphs } from "./claimable.ts";
 import type { RunRecord } from "./repository.ts";
-import type { ClaimableGraphs } from "./unserved.ts";
 import type { WorkerInfo } from "./workers.ts";
 
 export interface WorkerLimits {

@@ -1,7 +1,6 @@
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
-import type { ClaimRequest, CreateOutcome, RunRepository } from "#core/runs/repository";
-import type { WaitingRuns } from "#core/runs/unserved";
+import type { ClaimRequest, CreateOutcome, RunRepository, WaitingRuns } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
 import { type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Conditions } from "./conditions.ts";
