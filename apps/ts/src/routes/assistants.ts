@@ -1,5 +1,6 @@
 import { maskSecrets } from "@fractal-agents/infra/secrets";
 import { z } from "@hono/zod-openapi";
+import { mirrored } from "#core/assistants/mirror";
 import type { AssistantService } from "#core/assistants/service";
 import { RuntimeError } from "#core/errors";
 import {
@@ -116,7 +117,9 @@ const latest = route({
 
 /** An assistant as clients see it: its secrets are used, never shown. */
 function shown(assistant: Assistant): Assistant {
-  return { ...assistant, config: maskSecrets(assistant.config), context: maskSecrets(assistant.context) };
+  // Releases up to 0.1.0 stored what was given under the one name it was given under.
+  const { config, context } = mirrored({}, assistant);
+  return { ...assistant, config: maskSecrets(config), context: maskSecrets(context) };
 }
 
 export function assistantRoutes(assistants: AssistantService): Router {

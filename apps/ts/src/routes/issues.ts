@@ -11,11 +11,14 @@ export function describeIssues(error: z.ZodError, fallback: string): string {
     .join("; ");
 }
 
+const NO_WORDS = "Invalid input";
+
 type Issue = z.core.$ZodIssue;
 type Explained = { path: readonly PropertyKey[]; text: string };
 
 function explain(issue: Issue): Explained {
-  if (issue.code === "invalid_union" && issue.errors.length > 0) return explainUnion(issue);
+  // A schema with words of its own has said all that there is to say.
+  if (issue.code === "invalid_union" && issue.message === NO_WORDS) return explainUnion(issue);
   const text = issue.code === "invalid_format" && issue.format === "guid" ? "must be a UUID" : issue.message;
   return { path: issue.path, text };
 }

@@ -2,13 +2,14 @@ import type { Logger } from "@fractal-agents/infra/logger";
 import { maskSecrets } from "@fractal-agents/infra/secrets";
 import type { Context } from "hono";
 import { RuntimeError } from "#core/errors";
+import { withoutServerKeys } from "#core/graphs/server-keys";
 import type { AuthScope } from "#core/identity/scope";
+import type { RunKwargs } from "#core/runs/create";
 import { type Readable, StreamSuspended } from "#core/runs/read";
 import type { RunRecord } from "#core/runs/repository";
 import type { Accepted, RunService } from "#core/runs/service";
-import { publicConfigurable } from "#core/streams/checkpoint-events";
 import { type EventId, parseEventId } from "#core/streams/events";
-import type { JsonObject, RunConfig } from "#schemas/common";
+import type { JsonObject } from "#schemas/common";
 import type { RunCreate } from "#schemas/run-requests";
 import type { Run } from "#schemas/runs";
 import type { Env } from "./router.ts";
@@ -26,10 +27,8 @@ export interface RunRouteDeps {
   unread?: Unread | undefined;
 }
 
-/** The run as clients see it: no machinery, no secrets in kwargs. */
+/** The run as clients see it: without the server's own arguments, its secrets masked. */
 export function toRun(record: RunRecord): Run {
-  const { config, context, ...kwargs } = record.kwargs as { config?: RunConfig; context?: JsonObject } & JsonObject;
-  const configurable = config?.configurable;
   return {
     run_id: record.run_id,
     thread_id: record.thread_id,
@@ -38,15 +37,30 @@ export function toRun(record: RunRecord): Run {
     updated_at: record.updated_at,
     status: record.status,
     metadata: maskSecrets(record.metadata),
-    kwargs: {
-      ...kwargs,
-      config: {
-        ...maskSecrets(config),
-        ...(configurable !== undefined && { configurable: publicConfigurable(configurable) }),
-      },
-      ...(context !== undefined && { context: publicConfigurable(context) }),
-    },
+    kwargs: toKwargs(record),
     multitask_strategy: record.multitask_strategy,
+  };
+}
+
+/** Arguments of a run under the names that LangGraph Platform has for them; what was not given is null. */
+function toKwargs(record: RunRecord): JsonObject {
+  const { run_id, thread_id, assistant_id, graph_id, durability } = record;
+  const { transient: _, batch: __, request_id, ...kwargs } = record.kwargs as unknown as RunKwargs;
+  const { config, context } = kwargs;
+  const place = { run_id, thread_id, assistant_id, graph_id, langgraph_request_id: request_id };
+  return {
+    command: null,
+    interrupt_before: null,
+    interrupt_after: null,
+    ...kwargs,
+    config: maskSecrets({ ...config, configurable: { ...withoutServerKeys(config.configurable ?? {}), ...place } }),
+    context: maskSecrets(context ?? null),
+    durability,
+    checkpoint_during: durability !== "exit",
+    temporary: record.stateless && record.on_completion === "delete",
+    resumable: record.logged,
+    feedback_keys: null,
+    webhook: null,
   };
 }
 

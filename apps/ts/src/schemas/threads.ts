@@ -71,11 +71,15 @@ export const ThreadState = z
     values: z.unknown(),
     next: z.array(z.string()),
     tasks: z.array(ThreadTask),
-    metadata: JsonObject,
+    /** Null of a thread that never ran. */
+    metadata: JsonObject.nullable(),
     created_at: z.string().nullable(),
     checkpoint: Checkpoint.nullable(),
     parent_checkpoint: Checkpoint.nullable(),
     interrupts: z.array(Interrupt),
+    /** Of `checkpoint` and `parent_checkpoint`, under the names that older clients read. */
+    checkpoint_id: z.string().nullable(),
+    parent_checkpoint_id: z.string().nullable(),
   })
   .meta({ id: "ThreadState" });
 export type ThreadState = z.infer<typeof ThreadState>;

@@ -192,6 +192,28 @@ describe("Assistants", () => {
     expect((await api.get(`/threads/${thread}`)).status).toBe(404);
   });
 
+  it("mirrors context and config.configurable into each other, whichever was written last", async () => {
+    const { body: made } = await api.post("/assistants", { graph_id: "agent", context: { k: 1 } });
+    const path = `/assistants/${made.assistant_id}`;
+    const both = ({ config, context }: { config: object; context: object }) => [config, context];
+    expect(both(made)).toEqual([{ configurable: { k: 1 } }, { k: 1 }]);
+    const steps: [patch: object, config: object, context: object][] = [
+      [{ config: { tags: ["x"] } }, { tags: ["x"], configurable: { k: 1 } }, { k: 1 }],
+      [{ config: { configurable: { q: 2 } } }, { configurable: { q: 2 } }, { q: 2 }],
+      [{ name: "another" }, { configurable: { q: 2 } }, { q: 2 }],
+      [{ context: { w: 3 } }, { configurable: { w: 3 } }, { w: 3 }],
+      [{ config: { configurable: { a: 1 } }, context: { a: 1 } }, { configurable: { a: 1 } }, { a: 1 }],
+      [{ context: {} }, { configurable: {} }, {}],
+    ];
+    for (const [patch, config, context] of steps) {
+      const { body } = await api.call("PATCH", path, { body: patch });
+      expect([patch, ...both(body)]).toEqual([patch, config, context]);
+      expect(both((await api.get(path)).body)).toEqual([config, context]);
+    }
+    const contradiction = { config: { configurable: { a: 1 } }, context: { a: 2 } };
+    expect((await api.call("PATCH", path, { body: contradiction })).status).toBe(400);
+  });
+
   it("shows the graph, its schemas and its subgraphs", async () => {
     const drawing = (await api.get("/assistants/agent/graph?xray=1")).body;
     expect(drawing.nodes.length).toBeGreaterThan(1);

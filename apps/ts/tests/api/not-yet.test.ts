@@ -46,7 +46,7 @@ describe("Operations that are not there yet", () => {
   it.each(OPERATIONS)("501 and a sentence: %s", async (sentence, ...operations) => {
     for (const operation of operations) {
       const [method = "", path = ""] = operation.split(" ");
-      const answer = await api.call(method, path, method === "GET" ? undefined : {});
+      const answer = await api.call(method, path, method === "GET" ? {} : { body: {} });
       expect([operation, answer.status, answer.body.detail]).toEqual([operation, 501, sentence]);
     }
   });
@@ -65,8 +65,8 @@ describe("Operations that are not there yet", () => {
   it("404 where the operator has switched the part off", async () => {
     await using bare = await Api.start({ LANGGRAPH_HTTP: '{"disable_runs": true, "disable_mcp": true}' });
     for (const path of ["/mcp", "/runs/crons", `/threads/${ID}/commands`]) {
-      expect([path, (await bare.call("POST", path, {})).status]).toEqual([path, 404]);
+      expect([path, (await bare.call("POST", path, { body: {} })).status]).toEqual([path, 404]);
     }
-    expect((await bare.call("POST", `/a2a/${ID}`, {})).status).toBe(501);
+    expect((await bare.call("POST", `/a2a/${ID}`, { body: {} })).status).toBe(501);
   });
 });

@@ -75,6 +75,9 @@ describe("StateService", () => {
       tasks: [],
       interrupts: [],
       checkpoint: null,
+      checkpoint_id: null,
+      parent_checkpoint_id: null,
+      metadata: null,
       created_at: null,
     });
     expect(await platform.history(threadId, { limit: 10 })).toEqual([]);
@@ -97,8 +100,12 @@ describe("StateService", () => {
     expect(state.next).toEqual([]);
     expect(state.checkpoint).toMatchObject({ thread_id: threadId, checkpoint_ns: "", checkpoint_map: null });
     expect(state.parent_checkpoint?.checkpoint_id).not.toBe(state.checkpoint?.checkpoint_id);
+    expect([state.checkpoint_id, state.parent_checkpoint_id]).toEqual([
+      state.checkpoint?.checkpoint_id as string,
+      state.parent_checkpoint?.checkpoint_id as string,
+    ]);
     expect(state.metadata).toMatchObject({ source: "loop", step: 1, parents: {} });
-    expect("checkpoint_ns" in state.metadata).toBe(false);
+    expect("checkpoint_ns" in (state.metadata ?? {})).toBe(false);
     const there = await platform.state.get(ANONYMOUS, threadId, { checkpoint: state.parent_checkpoint ?? {} });
     expect(there.next).toEqual(["answer"]);
     const thread = await platform.storage.threads.find(ANONYMOUS, threadId);
@@ -110,7 +117,7 @@ describe("StateService", () => {
     const threadId = await platform.thread();
     for (const text of ["one", "two"]) await platform.run(threadId, say(text), "chat");
     const all = await platform.history(threadId, { limit: 100 });
-    expect(all.map((state) => state.metadata.step)).toEqual([4, 3, 2, 1, 0, -1]);
+    expect(all.map((state) => state.metadata?.step)).toEqual([4, 3, 2, 1, 0, -1]);
     expect(all[0]).toEqual(await platform.state.get(ANONYMOUS, threadId));
     const two = await platform.history(threadId, {
       limit: 2,
@@ -118,7 +125,7 @@ describe("StateService", () => {
     });
     expect(two).toEqual(all.slice(2, 4));
     const inputs = await platform.history(threadId, { limit: 10, metadata: { source: "input" } });
-    expect(inputs.map((state) => state.metadata.step)).toEqual([2, -1]);
+    expect(inputs.map((state) => state.metadata?.step)).toEqual([2, -1]);
   });
 
   it("shows what waits in a subgraph, and resumes to the end", async () => {

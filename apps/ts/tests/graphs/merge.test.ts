@@ -86,7 +86,15 @@ describe("mergeRunConfig", () => {
   it("does not mirror what identifies the run", () => {
     const run = { config: { configurable: { checkpoint_id: "c", thread_id: "t", model: "x" } } };
     expect(mergeRunConfig({ run }).context).toEqual({ model: "x" });
-    expect(mergeRunConfig({ run }).config.configurable).toEqual({ checkpoint_id: "c", thread_id: "t", model: "x" });
+    expect(mergeRunConfig({ run }).config.configurable).toEqual({ checkpoint_id: "c", model: "x" });
+  });
+
+  it("takes a user_id beside a context for no contradiction", () => {
+    const run = { config: { configurable: { user_id: "ada", thread_id: "t" } }, context: { model: "x" } };
+    expect(mergeRunConfig({ run })).toMatchObject({
+      config: { configurable: { user_id: "ada", model: "x" } },
+      context: { user_id: "ada", model: "x" },
+    });
   });
 
   it("does not carry an earlier time travel from the thread or the assistant into a run", () => {

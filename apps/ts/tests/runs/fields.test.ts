@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "bun:test";
+import { ANONYMOUS } from "#core/identity/scope";
 import { RunServer } from "./server.ts";
 import { dataOf } from "./sse-client.ts";
 
@@ -94,7 +95,7 @@ describe("the fields of a run", () => {
         run_id: "other",
         graph_id: "other",
         assistant_id: "other",
-        user_id: "root",
+        user_id: "ada",
         langgraph_request_id: "other",
         langgraph_auth_user: { identity: "root" },
         langgraph_auth_user_id: "root",
@@ -110,9 +111,55 @@ describe("the fields of a run", () => {
         run_id: run.run_id,
         graph_id: "seen",
         assistant_id: run.assistant_id,
+        user_id: "ada",
         mine: "kept",
       });
       expect(JSON.stringify(configurable)).not.toMatch(/root|other|"\*"/);
+    });
+
+    it("are taken out of assistants and run rows, on write and on read, and user_id is not", async () => {
+      const forged = {
+        langgraph_auth_user: { identity: "forged" },
+        langgraph_auth_user_id: "forged",
+        langgraph_auth_permissions: ["forged"],
+        langgraph_request_id: "forged",
+        __pregel_checkpointer: "forged",
+      };
+      const place = { thread_id: "forged", run_id: "forged", graph_id: "forged" };
+      const mine = { user_id: "ada", mine: 1 };
+      const asConfig = { config: { configurable: { ...forged, ...place, ...mine } } };
+      const withFork = { config: { configurable: { ...asConfig.config.configurable, checkpoint_id: "forged" } } };
+      for (const given of [withFork, { context: { ...forged, ...mine } }]) {
+        const { body: made } = await server.post("/assistants", { graph_id: "seen", ...given });
+        const path = `/assistants/${made.assistant_id}`;
+        const patched = await server.call("PATCH", path, { body: given });
+        const versions = await server.post(`${path}/versions`, {});
+        for (const row of [made, patched.body, (await server.get(path)).body, ...versions.body]) {
+          expect([row.config, row.context]).toEqual([{ configurable: mine }, mine]);
+        }
+        const { runs } = await server.thread();
+        const { body: run } = await server.post(runs, { assistant_id: made.assistant_id, input: {}, ...asConfig });
+        await server.reached(run, "success");
+        for (const row of [run, (await server.get(runs)).body[0]]) {
+          expect(row.kwargs.config.configurable).toMatchObject({ ...mine, run_id: run.run_id, graph_id: "seen" });
+          expect(JSON.stringify(row)).not.toContain("forged");
+        }
+      }
+      // What an older release stored is not shown either.
+      const old = await server.storage.assistants.insert(ANONYMOUS, {
+        assistant_id: crypto.randomUUID(),
+        graph_id: "seen",
+        name: "old",
+        description: null,
+        config: { configurable: { ...forged, ...mine } },
+        context: {},
+        metadata: { old: true },
+      });
+      expect(old).toBeTruthy();
+      const { body } = await server.post("/assistants/search", { metadata: { old: true } });
+      expect(body.map(({ config, context }: Record<string, unknown>) => [config, context])).toEqual([
+        [{ configurable: mine }, mine],
+      ]);
     });
 
     it("hold the request's id, which the answer carries too", async () => {
@@ -185,8 +232,9 @@ describe("the fields of a run", () => {
         config: { configurable },
       });
       const { config, context, input } = created.body.kwargs;
-      expect(config.configurable).toEqual({ servers: [{ url: "u", max_tokens: 5 }], model: "m" });
-      expect(context).toEqual(config.configurable);
+      const shown = { servers: [{ url: "u", max_tokens: 5 }], model: "m" };
+      expect(config.configurable).toMatchObject(shown);
+      expect(context).toMatchObject(shown);
       expect(input).toEqual({ steps: 1 });
       const listed = await server.get(thread.runs);
       const got = await server.get(`${thread.runs}/${created.body.run_id}`);

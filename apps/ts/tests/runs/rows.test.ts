@@ -66,6 +66,53 @@ describe("the rows of runs and threads", () => {
       }
     });
 
+    it("shows its arguments under LangGraph's names, its secrets masked", async () => {
+      const { runs } = await server.thread();
+      const configurable = { mine: 1, api_key: "sk-secret-of-the-run" };
+      const asked = {
+        assistant_id: "breakpoints",
+        command: { goto: "b", update: { path: ["u"] } },
+        config: { configurable, tags: ["t"] },
+        interrupt_before: ["c"],
+        stream_mode: ["values", "updates"],
+        durability: "sync",
+      };
+      const { body: run } = await server.post(runs, asked);
+      await server.reached(run, "success");
+      for (const row of [run, await server.run(run), (await server.get(runs)).body[0]]) {
+        expect(row.kwargs).toEqual({
+          input: null,
+          command: asked.command,
+          config: {
+            tags: ["t"],
+            metadata: {},
+            configurable: {
+              mine: 1,
+              api_key: "********",
+              run_id: run.run_id,
+              thread_id: run.thread_id,
+              assistant_id: run.assistant_id,
+              graph_id: "breakpoints",
+              langgraph_request_id: expect.any(String),
+            },
+          },
+          context: { mine: 1, api_key: "********" },
+          stream_mode: ["values", "updates"],
+          subgraphs: false,
+          interrupt_before: ["c"],
+          interrupt_after: null,
+          durability: "sync",
+          checkpoint_during: true,
+          temporary: false,
+          resumable: false,
+          feedback_keys: null,
+          webhook: null,
+        });
+      }
+      const { body: stateless } = await server.post("/runs", { assistant_id: "counter", input: { steps: 1 } });
+      expect(stateless.kwargs).toMatchObject({ command: null, context: null, durability: "async", temporary: true });
+    });
+
     it("is deleted with its checkpoints once it is over", async () => {
       const thread = await server.thread();
       await server.post(`${thread.runs}/wait`, { assistant_id: "breakpoints", input: { path: ["one"] } });

@@ -2,10 +2,12 @@ import { isDeepStrictEqual } from "node:util";
 import { newId } from "@fractal-agents/infra/ids";
 import { RuntimeError } from "#core/errors";
 import type { GraphRegistry, GraphSchemas } from "#core/graphs/registry";
+import { storable } from "#core/graphs/server-keys";
 import type { AuthScope } from "#core/identity/scope";
 import type { Assistant, AssistantCreate, AssistantPatch, AssistantVersionsQuery } from "#schemas/assistants";
 import type { JsonObject, Page, RunConfig } from "#schemas/common";
 import { Id } from "#schemas/common";
+import { mirrored } from "./mirror.ts";
 import type { AssistantFilter, AssistantQuery, AssistantRepository } from "./repository.ts";
 import { hasMasks, keepSecrets } from "./secrets.ts";
 import type { AssistantSeeds } from "./system.ts";
@@ -59,15 +61,16 @@ export class AssistantService {
     this.#requireGraph(request.graph_id);
     const assistantId = request.assistant_id ?? newId();
     const known = hasMasks(request) ? await this.#assistants.find(scope, assistantId) : undefined;
-    const { config, context } = keepSecrets(request, known);
-    refuseTwoContexts(config, context);
+    const kept = keepSecrets(request, known);
+    refuseTwoContexts(kept.config, kept.context);
+    const { config, context } = mirrored(kept);
     const inserted = await this.#assistants.insert(scope, {
       assistant_id: assistantId,
       graph_id: request.graph_id,
       name: request.name ?? "Untitled",
       description: request.description ?? null,
-      config: config ?? {},
-      context: context ?? {},
+      config,
+      context,
       metadata: withoutReserved(request.metadata ?? {}),
     });
     const stored = await this.#assistants.find(scope, assistantId);
@@ -84,7 +87,9 @@ export class AssistantService {
     const { metadata, ...rest } = patch;
     const kept = keepSecrets(patch, current);
     refuseTwoContexts(kept.config, kept.context);
-    const given = Object.fromEntries(Object.entries({ ...rest, ...kept }).filter(([, value]) => value !== undefined));
+    const isConfigured = kept.config !== undefined || kept.context !== undefined;
+    const both = isConfigured ? mirrored(kept, current) : {};
+    const given = Object.fromEntries(Object.entries({ ...rest, ...both }).filter(([, value]) => value !== undefined));
     const change = metadata === undefined ? given : { ...given, metadata: withoutReserved(metadata) };
     return found(await this.#assistants.update(scope, current.assistant_id, change), assistantOrGraphId);
   }
@@ -177,7 +182,7 @@ function found<T>(value: T | undefined, id: string): T {
 
 /** The two are names for one thing (configurable is the older); two different ones cannot both be meant. */
 function refuseTwoContexts(config: RunConfig | undefined, context: JsonObject | undefined): void {
-  const configurable = config?.configurable;
+  const configurable = config?.configurable && storable(config.configurable);
   if (configurable === undefined || context === undefined || isDeepStrictEqual(configurable, context)) return;
   if (Object.keys(configurable).length === 0 || Object.keys(context).length === 0) return;
   throw new RuntimeError("bad_request", "Give either config.configurable or context, not two different ones");

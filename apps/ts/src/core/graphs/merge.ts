@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { RuntimeError } from "#core/errors";
 import type { JsonObject, RunConfig } from "#schemas/common";
+import { storable, withoutPlace, withoutReserved, withoutServerKeys } from "./server-keys.ts";
 
 export interface ConfigLayer {
   config?: RunConfig | null | undefined;
@@ -21,24 +22,6 @@ export interface MergedRunConfig {
   /** Undefined when nobody gave one, so that a graph with a context schema is not handed an empty object to reject. */
   context: JsonObject | undefined;
 }
-
-/** Where in a thread something was read or forked: true of one request only, never of what is stored for later ones. */
-const POSITION = ["checkpoint_id", "checkpoint_ns", "checkpoint_map"];
-
-/** Keys of `configurable` that say which run this is; they configure nothing, so they are not mirrored into `context`. */
-const IDENTITY = [
-  ...POSITION,
-  "thread_id",
-  "run_id",
-  "assistant_id",
-  "graph_id",
-  "user_id",
-  "cron_id",
-  "langgraph_auth_user",
-  "langgraph_auth_user_id",
-  "langgraph_auth_permissions",
-  "langgraph_request_id",
-];
 
 /**
  * graph defaults < assistant < thread < run: key by key in `configurable`, `context` and
@@ -77,37 +60,36 @@ export function mergeRunConfig(layers: {
 function stored(layer: ConfigLayer | undefined): ConfigLayer {
   const configurable = layer?.config?.configurable;
   if (configurable == null) return layer ?? {};
-  return { ...layer, config: { ...layer?.config, configurable: without(configurable, POSITION) } };
+  return { ...layer, config: { ...layer?.config, configurable: storable(configurable) } };
 }
 
 /** @param name Set for the layer whose contradictions are the caller's; what is stored was judged when it was stored. */
 function mirrored(layer: ConfigLayer, name?: string): ConfigLayer {
-  const configurable = layer.config?.configurable ?? {};
-  const shared = without(configurable, IDENTITY);
-  const context = layer.context ?? {};
-  const both = Object.keys(shared).length > 0 && Object.keys(context).length > 0;
-  if (both && name !== undefined && !isDeepStrictEqual(shared, context)) {
+  const configurable = withoutServerKeys(layer.config?.configurable ?? {});
+  const shared = withoutPlace(configurable);
+  const context = withoutReserved(layer.context ?? {});
+  // Who asks may be said beside a context: it contradicts nothing.
+  const { user_id: _, ...meant } = shared;
+  const both = Object.keys(meant).length > 0 && Object.keys(context).length > 0;
+  if (both && name !== undefined && !isDeepStrictEqual(shared, context) && !isDeepStrictEqual(meant, context)) {
     throw new RuntimeError(
       "bad_request",
       `The ${name} gives both config.configurable and context, with different contents; use one of them`,
     );
   }
-  if (both) return layer;
+  if (both) return { config: { ...layer.config, configurable }, context };
   return {
     config: { ...layer.config, configurable: { ...context, ...configurable } },
     context: { ...shared, ...context },
   };
 }
 
-/**
- * Later ones win. langgraph keeps its working parts under `__pregel_`, and a request that could set them would break
- * the run from inside; `__proto__` would change more than the object.
- */
+/** Later ones win. `__proto__` would change more than the object. */
 function merge(objects: readonly (JsonObject | null | undefined)[]): JsonObject {
   const merged: JsonObject = {};
   for (const object of objects) {
     for (const [key, value] of Object.entries(object ?? {})) {
-      if (key !== "__proto__" && !key.startsWith("__pregel_")) merged[key] = value;
+      if (key !== "__proto__") merged[key] = value;
     }
   }
   return merged;
@@ -123,7 +105,8 @@ function withoutForeignKeys(layers: readonly (JsonObject | null | undefined)[]):
   if (isForeign(layers, "custom_api_key", merged.base_url)) delete merged.custom_api_key;
   const { apiKeys } = merged;
   if (typeof apiKeys === "object" && apiKeys !== null && isForeign(layers, "apiKeys", merged.base_url)) {
-    merged.apiKeys = without(apiKeys as JsonObject, ["CUSTOM_API_KEY"]);
+    const { CUSTOM_API_KEY: _, ...own } = apiKeys as JsonObject;
+    merged.apiKeys = own;
   }
   return merged;
 }
@@ -133,8 +116,4 @@ function isForeign(layers: readonly (JsonObject | null | undefined)[], key: stri
   const giver = layers.findLastIndex((layer) => layer?.[key] !== undefined);
   const known = layers.slice(0, giver + 1).findLast((layer) => layer?.base_url !== undefined);
   return giver >= 0 && known?.base_url !== endpoint;
-}
-
-function without(object: JsonObject, keys: readonly string[]): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)));
 }

@@ -6,6 +6,7 @@ import { RuntimeError } from "#core/errors";
 import { toPlain } from "#core/exact-numbers";
 import { bindGraph } from "#core/graphs/bind";
 import type { GraphLike, GraphRegistry, GraphToolkit } from "#core/graphs/registry";
+import { withoutServerKeys } from "#core/graphs/server-keys";
 import { ANONYMOUS, type AuthScope } from "#core/identity/scope";
 import type { Storage } from "#core/storage";
 import { ScopedStore } from "#core/store/langgraph-store";
@@ -139,16 +140,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
 /** Server-set keys win over whatever the request says. */
 function configurableOf(handle: RunHandle, kwargs: RunKwargs): JsonObject {
   const { run } = handle;
-  const {
-    thread_id: _thread,
-    user_id: _user,
-    langgraph_auth_user_id: _identity,
-    langgraph_auth_user: _auth,
-    langgraph_auth_permissions: _permissions,
-    cron_id: _cron,
-    checkpoint_ns: ns,
-    ...asked
-  } = kwargs.config.configurable ?? {};
+  const { checkpoint_ns: ns, ...asked } = withoutServerKeys(kwargs.config.configurable ?? {});
   return {
     ...asked,
     ...(ns ? { checkpoint_ns: ns } : {}),

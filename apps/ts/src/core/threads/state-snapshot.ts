@@ -120,15 +120,19 @@ function metadataOf(metadata: JsonObject | undefined): JsonObject {
 /** The state as the API shows it: everything in a form that JSON.stringify writes as clients expect. */
 export function toThreadState(snapshot: StateSnapshot, memo?: WireMemo): ThreadState {
   const tasks = snapshot.tasks.map((task) => taskOf(task, memo));
+  const checkpoint = checkpointOf(snapshot.config);
+  const parent = checkpointOf(snapshot.parentConfig);
   return {
     values: valuesOf(snapshot.values, memo),
     next: nextOf(snapshot),
     tasks,
-    metadata: metadataOf(snapshot.metadata),
+    metadata: checkpoint === null ? null : metadataOf(snapshot.metadata),
     created_at: snapshot.createdAt ?? null,
-    checkpoint: checkpointOf(snapshot.config),
-    parent_checkpoint: checkpointOf(snapshot.parentConfig),
+    checkpoint,
+    parent_checkpoint: parent,
     interrupts: tasks.flatMap((task) => task.interrupts),
+    checkpoint_id: checkpoint?.checkpoint_id ?? null,
+    parent_checkpoint_id: parent?.checkpoint_id ?? null,
   };
 }
 
@@ -138,11 +142,13 @@ export function emptyState(): ThreadState {
     values: {},
     next: [],
     tasks: [],
-    metadata: {},
+    metadata: null,
     created_at: null,
     checkpoint: null,
     parent_checkpoint: null,
     interrupts: [],
+    checkpoint_id: null,
+    parent_checkpoint_id: null,
   };
 }
 
