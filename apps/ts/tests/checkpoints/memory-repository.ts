@@ -14,6 +14,7 @@ import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
 import type { EventRow } from "#core/runs/repository";
 import type { Page } from "#schemas/common";
+import { writerOf } from "../../src/storage/common/checkpoint-columns.ts";
 
 type Answer = "written" | "fenced" | "retry" | Error;
 
@@ -160,6 +161,13 @@ export class MemoryRepository implements CheckpointRepository {
 
   async locate(_scope: AuthScope, threadId: string, checkpointId: string): Promise<string | undefined> {
     return this.rows.find((row) => row.thread_id === threadId && row.checkpoint_id === checkpointId)?.checkpoint_ns;
+  }
+
+  async writer(_scope: AuthScope, query: { thread_id: string; checkpoint_ns: string }) {
+    const row = this.rows.findLast(
+      (row) => row.thread_id === query.thread_id && row.checkpoint_ns === query.checkpoint_ns,
+    );
+    return row && writerOf(row.metadata);
   }
 
   async scopes(_scope: AuthScope, threadId: string): Promise<string[]> {

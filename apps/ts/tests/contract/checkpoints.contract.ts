@@ -59,6 +59,25 @@ export function checkpointsContract(engine: Engine): void {
       expect(await checkpoints().locate(ALICE, fence.threadId, "c9")).toBeUndefined();
     });
 
+    it("names who wrote the newest checkpoint of a namespace", async () => {
+      const { fence } = await running(bench);
+      const writer = (ns: string, scope = ALICE) =>
+        checkpoints().writer(scope, { thread_id: fence.threadId, checkpoint_ns: ns });
+      expect(await writer("")).toBeUndefined();
+      const by = (graph_id: string) => ({ metadata: JSON.stringify({ graph_id, assistant_id: "a", source: "loop" }) });
+      await checkpoints().commit([
+        put(fence, checkpoint(fence, "c2", by("first"))),
+        put(fence, checkpoint(fence, "c1", by("second"))),
+        put(fence, checkpoint(fence, "c3", { checkpoint_ns: "sub", ...by("third") })),
+        put(fence, checkpoint(fence, "c4", { checkpoint_ns: "bare", metadata: "{}" })),
+        put(fence, checkpoint(fence, "c5", { checkpoint_ns: "bad", metadata: "no JSON" })),
+      ]);
+      expect(await writer("")).toEqual({ graph_id: "second", assistant_id: "a" });
+      expect(await writer("sub")).toEqual({ graph_id: "third", assistant_id: "a" });
+      expect([await writer("bare"), await writer("bad")]).toEqual([{}, undefined]);
+      for (const scope of STRANGERS) expect(await writer("", scope)).toBeUndefined();
+    });
+
     it("lists newest first with limit, before and contained metadata", async () => {
       const { fence } = await running(bench);
       const rows = [1, 2, 3].map((step) =>

@@ -53,11 +53,13 @@ export function runsContract(engine: Engine): void {
         }
       });
 
-      it("names graph and assistant of the first run in the thread's metadata", async () => {
+      it("names graph and assistant of the latest run in the thread's metadata", async () => {
         const [threadId, a, b] = [id(), id(), id()];
         await bench.storage.threads.insert(ALICE, { thread_id: threadId, metadata: { graph_id: "asked", keep: 1 } });
         await create(bench, threadId, { graph_id: "agent", assistant_id: a });
         await create(bench, threadId, { graph_id: "other", assistant_id: b });
+        expect((await thread(threadId))?.metadata).toEqual({ graph_id: "other", assistant_id: b, keep: 1 });
+        await create(bench, threadId, { graph_id: "agent", assistant_id: a, after_seconds: 5 });
         expect((await thread(threadId))?.metadata).toEqual({ graph_id: "agent", assistant_id: a, keep: 1 });
         const fresh = await create(bench, id(), { thread_metadata: { x: 1 }, assistant_id: b });
         expect((await thread(fresh.thread_id))?.metadata).toEqual({ x: 1, graph_id: "agent", assistant_id: b });

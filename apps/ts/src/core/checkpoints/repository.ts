@@ -67,6 +67,12 @@ export interface StoredCheckpoint {
   damage?: string | undefined;
 }
 
+/** Whose graph wrote a checkpoint, as its metadata says. */
+export interface CheckpointWriter {
+  graph_id?: string | undefined;
+  assistant_id?: string | undefined;
+}
+
 export interface CheckpointQuery {
   thread_id: string;
   /** Exactly this namespace; undefined: every namespace of the thread. */
@@ -105,6 +111,8 @@ export interface CheckpointRepository {
   weigh(scope: AuthScope, query: CheckpointQuery): Promise<number>;
   /** Which namespace holds this checkpoint id (reads by checkpoint id search all scopes). */
   locate(scope: AuthScope, threadId: string, checkpointId: string): Promise<string | undefined>;
+  /** Who wrote the newest checkpoint of the namespace; undefined when there is none, or its metadata cannot be read. */
+  writer(scope: AuthScope, query: { thread_id: string; checkpoint_ns: string }): Promise<CheckpointWriter | undefined>;
   /** Root namespaces ("" or "assistant:<id>") that have checkpoints. */
   scopes(scope: AuthScope, threadId: string): Promise<string[]>;
   /** Newest root checkpoint id of the scope that this run wrote; undefined if none. */

@@ -12,7 +12,13 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import { type Codec, codecOf, type Serde } from "#core/checkpoints/codec";
 import type { GroupCommit } from "#core/checkpoints/group-commit";
-import type { CheckpointRepository, Encoded, FencedWrite, WriteRow } from "#core/checkpoints/repository";
+import type {
+  CheckpointRepository,
+  CheckpointWriter,
+  Encoded,
+  FencedWrite,
+  WriteRow,
+} from "#core/checkpoints/repository";
 import { RuntimeError } from "#core/errors";
 import type { AuthScope } from "#core/identity/scope";
 import type { Fence } from "#core/runs/fence";
@@ -38,8 +44,10 @@ export interface SaverOptions {
   fence?: Fence | undefined;
   /** Recorded with checkpoints and writes; absent for state writes outside a run. */
   runId?: string | undefined;
-  /** Stored under each checkpoint's metadata, below langgraph's own keys (graph_id, assistant_id and the like). */
+  /** Stored with each checkpoint's metadata, below langgraph's own keys. */
   metadata?: JsonObject | undefined;
+  /** The same, above them: langgraph hands on what it found at the checkpoint before, which another graph may have written. */
+  writer?: CheckpointWriter | undefined;
   /**
    * "queued": put and putWrites resolve when the value is taken, not when it is stored, so that a run's writes share
    * transactions. Only for durability async and exit, and whoever runs the graph must await settled() before it reports
@@ -324,11 +332,11 @@ export class FencedSaver extends BaseCheckpointSaver {
   }
 
   #metadataText(metadata: CheckpointMetadata): string {
-    const { checkpointScope, metadata: extra } = this.#options;
+    const { checkpointScope, metadata: extra, writer } = this.#options;
     const { parents } = metadata;
-    if (parents === undefined) return JSON.stringify({ ...extra, ...metadata });
+    if (parents === undefined) return JSON.stringify({ ...extra, ...metadata, ...writer });
     const stored = Object.entries(stripKeys(checkpointScope, parents)).map(([ns, id]) => [ns, this.storedId(id, ns)]);
-    return JSON.stringify({ ...extra, ...metadata, parents: Object.fromEntries(stored) });
+    return JSON.stringify({ ...extra, ...metadata, ...writer, parents: Object.fromEntries(stored) });
   }
 
   /** Notes the ids of a checkpoint that is given to langgraph: none of them is new. */

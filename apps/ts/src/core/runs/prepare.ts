@@ -85,6 +85,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
   const info = env.graphs.find(run.graph_id);
   const checkpointScope = checkpointScopeOf(info?.isolation ?? "thread", run.assistant_id);
   const configurable = configurableOf(handle, kwargs);
+  const metadata = metadataOf(handle, kwargs, env);
   const shared = await env.graphs.build(run.graph_id, {
     accessContext: "threads.create_run",
     config: { ...kwargs.config, configurable },
@@ -102,6 +103,8 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
         checkpointScope,
         serde: toolkit.serde,
         runId: run.run_id,
+        metadata: { ...metadata, langgraph_request_id: kwargs.request_id },
+        writer: { graph_id: run.graph_id, assistant_id: run.assistant_id },
         configurable,
         // The executor waits for everything to be stored before it tells anybody that the run is over.
         acknowledge: run.durability === "sync" ? "written" : "queued",
@@ -130,7 +133,7 @@ export async function prepareRun(handle: RunHandle, env: RunEnvironment): Promis
       ? null
       : await inputOf(kwargs, { graphId: run.graph_id, graph, toolkit, configurable, logger: env.logger }),
     options: {
-      ...optionsOf(handle, kwargs, env),
+      ...optionsOf(handle, kwargs, metadata),
       configurable: goesOn ? withoutFork(configurable) : configurable,
       ...(control !== undefined && { control }),
     },
@@ -172,7 +175,21 @@ function withoutFork(configurable: JsonObject): JsonObject {
   return rest;
 }
 
-function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): JsonObject {
+/** What langgraph is told of the run, and what stands with each of its checkpoints. */
+function metadataOf({ run }: RunHandle, kwargs: RunKwargs, env: RunEnvironment): JsonObject {
+  return {
+    ...kwargs.config.metadata,
+    ...toPlain(run.metadata),
+    run_id: run.run_id,
+    thread_id: run.thread_id,
+    run_attempt: run.attempt,
+    langgraph_version: env.facts.langgraphVersion,
+    langgraph_host: "self-hosted",
+    langgraph_plan: "developer",
+  };
+}
+
+function optionsOf(handle: RunHandle, kwargs: RunKwargs, metadata: JsonObject): JsonObject {
   const { run, signal } = handle;
   const { config } = kwargs;
   return {
@@ -181,16 +198,7 @@ function optionsOf(handle: RunHandle, kwargs: RunKwargs, env: RunEnvironment): J
     runName: typeof config.run_name === "string" ? config.run_name : run.graph_id,
     signal,
     durability: run.durability,
-    metadata: {
-      ...config.metadata,
-      ...toPlain(run.metadata),
-      run_id: run.run_id,
-      thread_id: run.thread_id,
-      run_attempt: run.attempt,
-      langgraph_version: env.facts.langgraphVersion,
-      langgraph_host: "self-hosted",
-      langgraph_plan: "developer",
-    },
+    metadata,
     ...(config.tags !== undefined && { tags: config.tags }),
     ...(config.recursion_limit !== undefined && { recursionLimit: config.recursion_limit }),
     ...(kwargs.context !== undefined && { context: kwargs.context }),

@@ -74,7 +74,7 @@ export interface NewRun {
   ahead_ms?: number;
   /**
    * What to do when the thread row is missing: refuse, or make it with this metadata (if_not_exists=create, stateless).
-   * The thread's metadata also gets graph_id and assistant_id of its first run, in the same transaction.
+   * The thread's metadata also gets graph_id and assistant_id of its latest run, in the same transaction.
    */
   if_not_exists: "reject" | "create";
   thread_metadata: JsonObject;

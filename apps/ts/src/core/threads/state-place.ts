@@ -1,5 +1,5 @@
 import { assistantOfScope, isolatedScope, splitStored } from "#core/checkpoints/namespace";
-import type { CheckpointRepository } from "#core/checkpoints/repository";
+import type { CheckpointRepository, CheckpointWriter } from "#core/checkpoints/repository";
 import { RuntimeError } from "#core/errors";
 import type { GraphRegistry } from "#core/graphs/registry";
 import type { AuthScope } from "#core/identity/scope";
@@ -18,7 +18,7 @@ export interface Place {
 
 export interface PlaceDeps {
   threads: Pick<ThreadRepository, "lastScope">;
-  checkpoints: Pick<CheckpointRepository, "locate">;
+  checkpoints: Pick<CheckpointRepository, "locate" | "writer">;
   graphs: GraphRegistry;
   assistants: { resolve(scope: AuthScope, assistantOrGraphId: string): Promise<Assistant> };
 }
@@ -70,13 +70,29 @@ export class StatePlaces {
   }
 
   async #ofScope(scope: AuthScope, thread: Thread, checkpointScope: string): Promise<Place | undefined> {
-    const owner = assistantOfScope(checkpointScope) ?? stringOf(thread.metadata.assistant_id);
+    const isolated = assistantOfScope(checkpointScope);
+    const metadata = {
+      graph_id: stringOf(thread.metadata.graph_id),
+      assistant_id: stringOf(thread.metadata.assistant_id),
+    };
+    const { graph_id: own, assistant_id } =
+      isolated === undefined ? await this.#shared(scope, thread, metadata) : metadata;
+    const owner = isolated ?? assistant_id;
     const assistant = owner === undefined ? undefined : await this.#resolve(scope, owner);
-    // The shared lineage belongs to the thread's graph, whatever its assistant has become since.
-    const own = stringOf(thread.metadata.graph_id);
-    const graphId = checkpointScope === "" ? (own ?? assistant?.graph_id) : (assistant?.graph_id ?? own);
+    // The shared lineage belongs to its graph, whatever the assistant has become since.
+    const graphId = isolated === undefined ? (own ?? assistant?.graph_id) : (assistant?.graph_id ?? own);
     if (graphId === undefined) return undefined;
     return { graphId, checkpointScope, assistant: assistant?.graph_id === graphId ? assistant : undefined };
+  }
+
+  /**
+   * Whose the shared lineage is: of the graph that wrote it last. The thread's metadata name the latest run's, which may
+   * have written nothing (it waits, it was rolled back) or have a lineage of its own.
+   */
+  async #shared(scope: AuthScope, thread: Thread, metadata: CheckpointWriter): Promise<CheckpointWriter> {
+    const writer = await this.#deps.checkpoints.writer(scope, { thread_id: thread.thread_id, checkpoint_ns: "" });
+    const isServed = writer?.graph_id !== undefined && this.#deps.graphs.find(writer.graph_id) !== undefined;
+    return isServed ? writer : metadata;
   }
 
   async #ofMetadata(scope: AuthScope, thread: Thread): Promise<Place | undefined> {

@@ -277,6 +277,7 @@ export class StateService {
       checkpointScope,
       serde: toolkit.serde,
       fence,
+      writer: { graph_id: graphId, ...(assistant !== undefined && { assistant_id: assistant.assistant_id }) },
       configurable: this.#configurable(access),
       shareReads,
     });

@@ -1,4 +1,4 @@
-import type { Encoded } from "#core/checkpoints/repository";
+import type { CheckpointWriter, Encoded } from "#core/checkpoints/repository";
 import type { JsonObject } from "#schemas/common";
 import { inlineChannels, unpackInline } from "./inline-values.ts";
 import { parseObject } from "./run-rows.ts";
@@ -51,6 +51,17 @@ export function readMetadata(metadata: string): JsonObject | undefined {
 }
 
 /** LangGraph counts, per delta channel, the steps since its value was last stored whole. */
+/** The graph and the assistant that the metadata names. */
+export function writerOf(metadata: string): CheckpointWriter | undefined {
+  const known = readMetadata(metadata);
+  if (known === undefined) return undefined;
+  const { graph_id, assistant_id } = known;
+  return {
+    ...(typeof graph_id === "string" && { graph_id }),
+    ...(typeof assistant_id === "string" && { assistant_id }),
+  };
+}
+
 export function deltaChannels(metadata: string): string[] {
   const known = readMetadata(metadata);
   // No checkpoint stores this one: where nothing is known, every ancestor is needed.

@@ -1,5 +1,6 @@
 import type { CheckpointQuery, CheckpointRepository, StoredCheckpoint } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
+import { writerOf } from "../common/checkpoint-columns.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
 import { commitBatch, takeBack } from "./checkpoint-commit.ts";
 import { listInPieces, type Page, weighPage } from "./checkpoint-pieces.ts";
@@ -15,6 +16,8 @@ const LOCATE = `select c.ns ${IN_THREAD} and c.checkpoint_id = $5 order by lengt
 
 /** In the order of writing; checkpoints of before it was kept have 0, and the order of their ids. */
 const NEWEST_FIRST = "order by c.seq desc, c.checkpoint_id desc";
+
+const WRITER = `select c.metadata ${IN_THREAD} and c.ns = $5 ${NEWEST_FIRST} limit 1`;
 
 /** Mostly it is the newest of all, which one look into the index finds; else all of the namespace are gone through. */
 const OF_PLACE = "from fractal.checkpoints c where c.thread_id = t.thread_id and c.ns = $5";
@@ -70,6 +73,11 @@ export function postgresCheckpoints(database: Database): CheckpointRepository {
     locate: async (scope, threadId, checkpointId) => {
       const row = await database.row<{ ns: string }>(LOCATE, [...seenParams(scope, threadId), checkpointId]);
       return row?.ns;
+    },
+
+    writer: async (scope, { thread_id, checkpoint_ns }) => {
+      const row = await database.row<{ metadata: string }>(WRITER, [...seenParams(scope, thread_id), checkpoint_ns]);
+      return row && writerOf(row.metadata);
     },
 
     scopes: async (scope, threadId) => {

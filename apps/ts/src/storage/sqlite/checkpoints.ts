@@ -7,7 +7,7 @@ import type {
 } from "#core/checkpoints/repository";
 import type { AuthScope } from "#core/identity/scope";
 import type { Page } from "#schemas/common";
-import { readMetadata, readValues } from "../common/checkpoint-columns.ts";
+import { readMetadata, readValues, writerOf } from "../common/checkpoint-columns.ts";
 import { contains } from "../common/json-filters.ts";
 import { ancestorsOf } from "./checkpoint-ancestors.ts";
 import { commitBatch } from "./checkpoint-commit.ts";
@@ -93,6 +93,16 @@ export function sqliteCheckpoints(connection: Connection): CheckpointRepository 
         return connection
           .sql("select ns from checkpoints where thread = ? and checkpoint_id = ? order by length(ns), ns limit 1")
           .get<{ ns: string }>(thread, checkpointId)?.ns;
+      }),
+
+    writer: async (scope, { thread_id, checkpoint_ns }) =>
+      connection.read(() => {
+        const thread = inScope(scope, thread_id);
+        if (thread === undefined) return undefined;
+        const row = connection
+          .sql("select metadata from checkpoints where thread = ? and ns = ? order by id desc limit 1")
+          .get<{ metadata: string }>(thread, checkpoint_ns);
+        return row && writerOf(row.metadata);
       }),
 
     scopes: async (scope, threadId) =>

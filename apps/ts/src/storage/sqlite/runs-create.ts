@@ -159,10 +159,11 @@ function insertThread(connection: Connection, scope: AuthScope, run: NewRun): nu
   return (row as { id: number }).id;
 }
 
-/** The thread is busy from now on if the run is due; its first run names graph and assistant in its metadata. */
+/** The thread is busy from now on if the run is due; its metadata name graph and assistant of its latest run. */
 function touchThread(connection: Connection, run: NewRun, found: ThreadLane): void {
-  if (found.bound === 0) {
-    const metadata = { ...parseKept(found.metadata), graph_id: run.graph_id, assistant_id: run.assistant_id };
+  const known = parseKept(found.metadata);
+  if (found.bound === 0 || known.graph_id !== run.graph_id || known.assistant_id !== run.assistant_id) {
+    const metadata = { ...known, graph_id: run.graph_id, assistant_id: run.assistant_id };
     connection
       .sql("update threads set bound = 1, metadata = ? where id = ?")
       .run(JSON.stringify(metadata), found.thread);

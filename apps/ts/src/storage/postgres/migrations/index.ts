@@ -5,6 +5,7 @@ import { COMPRESSION, TABLES } from "./001-tables.ts";
 import { WRITES } from "./001-writes.ts";
 import { CHECKPOINT_ORDER } from "./002-checkpoint-order.ts";
 import { QUARANTINE } from "./003-quarantine.ts";
+import { LATEST_GRAPH } from "./004-latest-graph.ts";
 
 /**
  * A step of the schema. It only adds: functions carry their version in their name, and what is no longer used goes a
@@ -21,7 +22,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 1, compatibleFrom: 1, sql: [TABLES, COMPRESSION, LANES, RUNS, RECOVERY, WRITES].join("\n") },
   { version: 2, compatibleFrom: 1, sql: CHECKPOINT_ORDER },
   { version: 3, compatibleFrom: 1, sql: QUARANTINE },
+  { version: 4, compatibleFrom: 1, sql: LATEST_GRAPH },
 ];
 
 /** What this server needs. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
