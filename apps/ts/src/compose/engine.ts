@@ -127,7 +127,10 @@ export function createEngine(deps: EngineDeps): Engine {
   const assistants: AssistantService = new AssistantService({
     assistants: storage.assistants,
     graphs,
-    runs: { cancelOfAssistant: (...asked) => runs.cancelOfAssistant(...asked) },
+    runs: {
+      cancelOfAssistant: (...asked) => runs.cancelOfAssistant(...asked),
+      removeOfAssistant: (...asked) => runs.removeOfAssistant(...asked),
+    },
     seeds: config.seeds,
   });
   const threadTtl = config.threadTtl && { strategy: config.threadTtl.strategy, ttl_minutes: config.threadTtl.minutes };

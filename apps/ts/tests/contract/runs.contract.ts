@@ -250,6 +250,26 @@ export function runsContract(engine: Engine): void {
         expect(await runs().inflight(ALICE, { thread_id: id(), status: "all" })).toEqual([]);
       });
 
+      it("removeOfAssistant deletes an assistant's ended runs with their events, and leaves the state", async () => {
+        const [assistant_id, other] = [id(), id()];
+        const { run, fence } = await running(bench, { assistant_id });
+        await bench.storage.checkpoints.commit([put(fence, checkpoint(fence, "c1"))]);
+        await runs().finish(fence, outcome({ events: [event(1, 0, { run_id: run.run_id })] }));
+        const next = await running(bench, { thread_id: run.thread_id, assistant_id: other });
+        await runs().finish(next.fence, outcome({ events: [event(2, 0, { run_id: next.run.run_id })] }));
+        const waiting = await create(bench, run.thread_id, { assistant_id });
+        for (const scope of STRANGERS) expect(await runs().removeOfAssistant(scope, assistant_id)).toBe(0);
+        expect(await runs().removeOfAssistant(ALICE, assistant_id)).toBe(1);
+        expect(await runs().removeOfAssistant(ALICE, assistant_id)).toBe(0);
+        expect(await runs().find(ALICE, run.run_id)).toBeUndefined();
+        expect(await statusOf(next.run.run_id)).toBe("success");
+        expect(await statusOf(waiting.run_id)).toBe("pending");
+        expect(await bench.storage.checkpoints.list(ALICE, { thread_id: run.thread_id })).toHaveLength(1);
+        const events = await bench.storage.events.read(ALICE, { thread_id: run.thread_id, limit: 9 });
+        expect(events.map(({ run_id }) => run_id)).toEqual([next.run.run_id]);
+        expect((await claimed(bench, waiting.run_id)).run.epoch).toBe(3);
+      });
+
       it("deletes a finished run with what it wrote, and refuses one that is not finished", async () => {
         const { run, fence } = await running(bench);
         await expect(runs().remove(ALICE, run.run_id)).rejects.toMatchObject({ code: "conflict" });

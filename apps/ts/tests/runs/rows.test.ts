@@ -137,6 +137,30 @@ describe("the rows of runs and threads", () => {
     });
   });
 
+  it("of an assistant go with it, also those that wait and run; threads keep their state", async () => {
+    const { body: assistant } = await server.post("/assistants", { graph_id: "gate" });
+    const { assistant_id } = assistant;
+    const thread = await server.thread();
+    const name = "of-an-assistant";
+    const { body: done } = await server.post(thread.runs, { assistant_id, input: { name: `${name}-0` } });
+    await arrival(`${name}-0`);
+    open(`${name}-0`);
+    await server.reached(done, "success");
+    const { body: running } = await server.post(thread.runs, { assistant_id, input: { name } });
+    await arrival(name);
+    const { body: waiting } = await server.post(thread.runs, { assistant_id, input: { name } });
+    const { body: kept } = await server.post((await server.thread()).runs, one);
+    expect((await server.call("DELETE", `/assistants/${assistant_id}`)).status).toBe(204);
+    for (const run of [done, running, waiting]) expect((await server.get(runPath(run))).status).toBe(404);
+    expect((await server.get(thread.runs)).body).toEqual([]);
+    const { values } = (await server.get(`/threads/${thread.id}/state`)).body;
+    expect(values.trail.slice(0, 2)).toEqual(["before", "after"]);
+    await server.reached(kept, "success");
+    open(name);
+    const next = await server.post(`${thread.runs}/wait`, { assistant_id: "gate", input: { name: `${name}-0` } });
+    expect(next.body.trail.slice(-2)).toEqual(["before", "after"]);
+  });
+
   it("show the thread's status as each kind of end leaves it", async () => {
     const shown = async (id: string) => (await server.get(`/threads/${id}`)).body;
     const ends = [

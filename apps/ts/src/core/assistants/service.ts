@@ -16,8 +16,12 @@ import { SystemAssistants } from "./system.ts";
 export interface AssistantServiceDeps {
   assistants: AssistantRepository;
   graphs: GraphRegistry;
-  /** Stops what still runs on behalf of an assistant that is about to go. */
-  runs: { cancelOfAssistant(scope: AuthScope, assistantId: string, deleteThreads: boolean): Promise<void> };
+  runs: {
+    /** Stops what still runs on behalf of an assistant that is about to go. */
+    cancelOfAssistant(scope: AuthScope, assistantId: string, deleteThreads: boolean): Promise<void>;
+    /** Deletes the records of its runs; threads and their state stay. */
+    removeOfAssistant(scope: AuthScope, assistantId: string): Promise<void>;
+  };
   /** LANGGRAPH_CONFIG, parsed. */
   seeds?: AssistantSeeds | undefined;
 }
@@ -95,13 +99,16 @@ export class AssistantService {
   }
 
   /**
-   * With its versions. Runs are stopped first: if the process dies in between, the assistant is still there and the call
-   * can be repeated.
+   * With its versions and the records of its runs. They go first: if the process dies in between, the assistant is still
+   * there and the call can be repeated.
    */
   async remove(scope: AuthScope, assistantOrGraphId: string, deleteThreads: boolean): Promise<void> {
     const { assistant_id: id } = await this.#own(scope, assistantOrGraphId);
     await this.#runs.cancelOfAssistant(scope, id, deleteThreads);
+    await this.#runs.removeOfAssistant(scope, id);
     if (!(await this.#assistants.remove(scope, id, deleteThreads))) throw noAssistant(assistantOrGraphId);
+    // And what came while they went.
+    await this.#runs.removeOfAssistant(scope, id);
   }
 
   search(scope: AuthScope, query: AssistantQuery): Promise<Page<Assistant>> {

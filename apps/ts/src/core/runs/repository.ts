@@ -246,6 +246,11 @@ export interface RunRepository {
   ): Promise<RunRecord[]>;
   /** Deletes a terminal run with its checkpoints, writes and events. False when absent; conflict is the caller's to check. */
   remove(scope: AuthScope, runId: string): Promise<boolean>;
+  /**
+   * Deletes the records of an assistant's runs that are over, with their events, in pieces. Checkpoints stay: they are the
+   * state of their threads. Returns how many runs there were.
+   */
+  removeOfAssistant(scope: AuthScope, assistantId: string): Promise<number>;
   /** For health and metrics. */
   counts(): Promise<RunCounts>;
 }

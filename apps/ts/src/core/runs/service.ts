@@ -302,6 +302,11 @@ export class RunService {
     await this.#stopAll(scope, runs);
   }
 
+  /** Deletes the records of an assistant's runs that are over; threads and their state stay. */
+  async removeOfAssistant(scope: AuthScope, assistantId: string): Promise<void> {
+    await this.#runs.removeOfAssistant(scope, assistantId);
+  }
+
   /**
    * Readers and waiters of what is stopped there get an error: a part of a result must not look like the whole. What is
    * created there from now on is refused.

@@ -11,6 +11,7 @@ import { isConnectionFailure } from "./failures.ts";
 import { type RunRow, runColumns, toRun } from "./run-rows.ts";
 import { createRun, creations } from "./runs-create.ts";
 import { finishes } from "./runs-finish.ts";
+import { removeRunsOfAssistant } from "./runs-of-assistant.ts";
 
 const SWEEP_BATCH = 100;
 const RULES = JSON.stringify(POLICY);
@@ -197,6 +198,8 @@ export function postgresRuns(database: Database): RunRepository {
       });
       return true;
     },
+
+    removeOfAssistant: (scope, assistantId) => removeRunsOfAssistant(database, scope, assistantId),
 
     counts: async () => {
       const row = await database.row<RunCounts>(

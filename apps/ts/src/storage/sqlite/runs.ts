@@ -12,6 +12,7 @@ import { createAudit } from "./runs-audit.ts";
 import { claimRun, claimRuns, nextDueIn } from "./runs-claim.ts";
 import { createRun, signalCancel } from "./runs-create.ts";
 import { finishRun, leaveStateless, STATELESS_GRACE_MS } from "./runs-finish.ts";
+import { removeRunsOfAssistant } from "./runs-of-assistant.ts";
 import { evictRun, releaseRun, retryRun } from "./runs-recover.ts";
 import { claimSuspects, clearSuspects, suspectsWait } from "./runs-suspects.ts";
 import { sweepRuns } from "./runs-sweep.ts";
@@ -160,6 +161,8 @@ export function sqliteRuns(connection: Connection, workers: LiveWorkers): RunRep
         purgeRun(connection, row);
         return true;
       }),
+
+    removeOfAssistant: (scope, assistantId) => removeRunsOfAssistant(connection, scope, assistantId),
 
     counts: async () =>
       connection.read(() => {
