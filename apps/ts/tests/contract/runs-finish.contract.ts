@@ -146,15 +146,16 @@ export function runsFinishContract(engine: Engine): void {
       expect(await events.read(ALICE, { thread_id: run.thread_id, limit: 9 })).toEqual([]);
     });
 
-    it("keeps a stateless run readable for ten minutes, its thread hidden", async () => {
+    it("keeps a stateless run readable for ten minutes; its thread is seen until it ends, and listed nowhere", async () => {
       const { run, fence } = await running(bench, { stateless: true, on_completion: "delete" });
-      expect(await thread(run.thread_id)).toBeUndefined();
+      expect(await thread(run.thread_id)).toMatchObject({ status: "busy" });
       expect((await bench.storage.threads.search(ALICE, PAGE)).items).toEqual([]);
       expect(await bench.storage.threads.count(ALICE, {})).toBe(0);
       expect((await runs().create(ALICE, newRun(run.thread_id))).kind).toBe("no_thread");
       expect(
         await runs().finish(fence, outcome({ state: state({ v: 1 }), events: [event(1, 0, { run_id: run.run_id })] })),
       ).toMatchObject({ thread_status: null });
+      expect(await thread(run.thread_id)).toBeUndefined();
       expect(await statusOf(run.run_id)).toBe("success");
       await bench.storage.retention.sweep({ eventHours: 24, batch: 100 });
       expect(
@@ -167,7 +168,8 @@ export function runsFinishContract(engine: Engine): void {
 
     it("shows the thread of a stateless run that is to be kept", async () => {
       const { run, fence } = await running(bench, { stateless: true, on_completion: "keep" });
-      expect(await thread(run.thread_id)).toBeUndefined();
+      expect(await thread(run.thread_id)).toMatchObject({ status: "busy" });
+      expect((await bench.storage.threads.search(ALICE, PAGE)).items).toEqual([]);
       expect(await runs().finish(fence, outcome({ state: state({ v: 1 }) }))).toMatchObject({
         thread_status: "idle",
       });

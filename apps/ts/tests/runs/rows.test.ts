@@ -137,6 +137,36 @@ describe("the rows of runs and threads", () => {
     });
   });
 
+  it("show the thread of a stateless run while it runs, and list it nowhere", async () => {
+    for (const on_completion of ["keep", "delete"]) {
+      const name = `stateless-${on_completion}`;
+      const metadata = { mark: name };
+      const wanted = { assistant_id: "gate", input: { name }, on_completion, metadata };
+      const { body: run } = await server.post("/runs", wanted);
+      await arrival(name);
+      const path = `/threads/${run.thread_id}`;
+      const thread = (await server.get(path)).body;
+      expect(thread).toMatchObject({ thread_id: run.thread_id, status: "busy", metadata: { graph_id: "gate" } });
+      const reads = [`${path}/state`, `${path}/history`, `${path}/runs`, `${path}/runs/${run.run_id}`];
+      for (const read of reads) expect([read, (await server.get(read)).status]).toEqual([read, 200]);
+      expect((await server.get(`${path}/runs`)).body).toMatchObject([{ run_id: run.run_id }]);
+      expect((await server.post("/threads/search", { ids: [run.thread_id] })).body).toEqual([]);
+      const write = await server.post(`${path}/state`, { values: { trail: ["no"] } });
+      const second = await server.post(`${path}/runs`, one);
+      expect([write.status, second.status]).toEqual([409, 404]);
+      open(name);
+      await server.reached(run, "success");
+      const ended = await server.get(path);
+      expect([on_completion, ended.status]).toEqual([on_completion, on_completion === "keep" ? 200 : 404]);
+      expect((await server.get(`/runs/${run.run_id}/stream`)).status).toBe(200);
+    }
+    const { body: gone } = await server.post("/runs", { assistant_id: "gate", input: { name: "stateless-deleted" } });
+    await arrival("stateless-deleted");
+    expect((await server.call("DELETE", `/threads/${gone.thread_id}`)).status).toBe(204);
+    expect((await server.get(`/threads/${gone.thread_id}`)).status).toBe(404);
+    expect((await server.get(`/runs/${gone.run_id}/stream`)).status).toBe(404);
+  });
+
   it("of an assistant go with it, also those that wait and run; threads keep their state", async () => {
     const { body: assistant } = await server.post("/assistants", { graph_id: "gate" });
     const { assistant_id } = assistant;

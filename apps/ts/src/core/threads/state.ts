@@ -345,8 +345,9 @@ export class StateService {
       worker_id: this.#deps.workerId(),
     });
     if (fence === "busy") throw busy();
-    if (fence === "no_thread") throw noThread(threadId);
-    return fence;
+    if (fence !== "no_thread") return fence;
+    // The thread of a stateless run is nobody else's to write, and is seen while the run goes on.
+    throw (await this.#deps.threads.find(scope, threadId)) === undefined ? noThread(threadId) : busy();
   }
 
   /** Thread values, interrupts and status follow the new state, in the transaction that frees the lane. */

@@ -29,7 +29,8 @@ export const SELECT_THREAD = `select ${THREAD_COLUMNS} from fractal.threads t wh
  */
 export const IN_SCOPE =
   "t.thread_id = $1 and t.tenant is not distinct from $2 and t.owner is not distinct from $3 and t.metadata @> $4::jsonb";
-export const SEEN = `${IN_SCOPE} and not t.hidden`;
+/** The thread of a stateless run is seen while the run waits or runs, and listed nowhere. */
+export const SEEN = `${IN_SCOPE} and (not t.hidden or t.status = 'busy')`;
 
 export function seenParams(scope: AuthScope, threadId: string): [string | null, string, string, string] {
   return [uuid(threadId), scope.tenant, scope.owner, required(scope.filters)];

@@ -8,7 +8,7 @@ import { type Database, uuid } from "./database.ts";
 import { copyThread } from "./thread-copy.ts";
 import { insertions } from "./thread-insert.ts";
 import { pruneUnlessHeld } from "./thread-prune.ts";
-import { loadThread, SEEN, seenParams, THREAD_COLUMNS, type ThreadRow, toThread } from "./thread-rows.ts";
+import { IN_SCOPE, loadThread, SEEN, seenParams, THREAD_COLUMNS, type ThreadRow, toThread } from "./thread-rows.ts";
 
 const SORT: Record<string, string> = {
   thread_id: "t.thread_id",
@@ -68,7 +68,7 @@ export function postgresThreads(database: Database): ThreadRepository {
     remove: async (scope, threadId) => {
       // The function takes the lane first; what is written under its fence before that goes with the thread.
       const row = await database.row<{ done: boolean }>(
-        `select fractal.purge_thread(t.thread_id) as done from fractal.threads t where ${SEEN}`,
+        `select fractal.purge_thread(t.thread_id) as done from fractal.threads t where ${IN_SCOPE}`,
         seenParams(scope, threadId),
         { once: true },
       );

@@ -34,9 +34,10 @@ const WEIGH =
   "cross join threads t on t.id = i.value left join thread_states s on s.thread = t.id and s.scope = t.scope";
 
 export function sqliteThreads(connection: Connection): ThreadRepository {
-  function seen(scope: AuthScope, threadId: string): Row | undefined {
+  /** The thread of a stateless run is seen while the run waits or runs, and listed nowhere. */
+  function seen(scope: AuthScope, threadId: string, condition = "(hidden = 0 or status = 'busy')"): Row | undefined {
     const row = connection
-      .sql("select id, metadata from threads where thread_id = ? and tenant = ? and owner = ? and hidden = 0")
+      .sql(`select id, metadata from threads where thread_id = ? and tenant = ? and owner = ? and ${condition}`)
       .get<Row>(threadId, scope.tenant, scope.owner);
     return row !== undefined && allowed(scope, row.metadata) ? row : undefined;
   }
@@ -128,7 +129,7 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
 
     remove: async (scope, threadId) =>
       connection.write(() => {
-        const row = seen(scope, threadId);
+        const row = seen(scope, threadId, "true");
         if (row === undefined) return false;
         purgeThread(connection, row.id);
         return true;
