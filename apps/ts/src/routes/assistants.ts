@@ -29,7 +29,7 @@ const create = route({
   path: "/assistants",
   tags,
   summary: "Create an assistant",
-  request: { body: { required: true, ...json(AssistantCreate) } },
+  request: { body: json(AssistantCreate) },
   responses: { 200: { description: "The assistant, version 1", ...json(Assistant) }, ...failures(400, 404, 409, 422) },
 });
 
@@ -108,7 +108,11 @@ const latest = route({
   path: "/assistants/{assistant_id}/latest",
   tags,
   summary: "Make an older version current",
-  request: { params, query: z.object({ version: queryInt(1) }), body: json(AssistantVersionChange) },
+  request: {
+    params,
+    query: z.object({ version: queryInt(1) }),
+    body: { required: false, ...json(AssistantVersionChange) },
+  },
   responses: {
     200: { description: "The assistant as of that version", ...json(Assistant) },
     ...failures(403, 404, 422),

@@ -5,14 +5,17 @@ import { pathText } from "./issues.ts";
 import { describeJsonError } from "./json-error.ts";
 import { EACH, type Path } from "./stored-paths.ts";
 
+/** As LangGraph Platform says it, of a body that is missing too. */
+export const INVALID_JSON = "Invalid JSON in request body";
+
 /** Deeper JSON is refused: nothing real needs it, and later code walks values recursively. */
 export const MAX_JSON_DEPTH = 64;
 
 /**
  * Parses a request body and refuses what a store or a recursive walk could choke on, and what would be changed silently.
  * Numbers below `stored` keep their value (see core/exact-numbers); others are the nearest double.
- * RuntimeError bad_request: not JSON, with the position. RuntimeError invalid: too deep, NUL, unpaired surrogate,
- * prototype keys, a number beyond the largest double.
+ * RuntimeError invalid: not JSON, with the position; too deep, NUL, unpaired surrogate, prototype keys, a number beyond
+ * the largest double.
  */
 export function parseJsonBody(text: string, stored: readonly Path[] = []): unknown {
   const value = parse(text);
@@ -52,7 +55,8 @@ function parse(text: string): unknown {
   } catch (error) {
     // A RangeError is the engine's own recursion limit: the text may be fine, but it is deeper than we take.
     if (error instanceof RangeError) throw tooDeep();
-    throw new RuntimeError("bad_request", describeJsonError(text), { cause: error });
+    const place = describeJsonError(text).replace("Invalid JSON ", "");
+    throw new RuntimeError("invalid", `${INVALID_JSON} ${place}`, { cause: error });
   }
 }
 

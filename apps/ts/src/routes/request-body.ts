@@ -1,17 +1,23 @@
 import { isUtf8 } from "node:buffer";
 import { RuntimeError } from "#core/errors";
-import { parseJsonBody } from "./json-text.ts";
+import { INVALID_JSON, parseJsonBody } from "./json-text.ts";
 import type { Path } from "./stored-paths.ts";
 
-/**
- * The JSON of a request, whatever its content type says. No body at all counts as `{}`: POST /copy and
- * /cancel come without one, and a schema then names the fields that are missing.
- * @param limit Bytes; a larger body is refused without reading it to its end.
- * @param stored Where the values stand that are only stored.
- */
-export async function readJson(request: Request, limit: number, stored: readonly Path[] = []): Promise<unknown> {
+export interface BodyRules {
+  /** Bytes; a larger body is refused without reading it to its end. */
+  limit: number;
+  /** Whether it may be missing, and then counts as `{}`. */
+  optional: boolean;
+  /** Where the values stand that are only stored. */
+  stored: readonly Path[];
+}
+
+/** The JSON of a request, whatever its content type says. */
+export async function readJson(request: Request, { limit, optional, stored }: BodyRules): Promise<unknown> {
   const text = decode(await readBytes(request, limit));
-  return text === "" ? {} : parseJsonBody(text, stored);
+  if (text !== "") return parseJsonBody(text, stored);
+  if (optional) return {};
+  throw new RuntimeError("invalid", `${INVALID_JSON}: there is none`);
 }
 
 async function readBytes(request: Request, limit: number): Promise<Uint8Array> {

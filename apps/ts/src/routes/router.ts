@@ -40,7 +40,7 @@ export interface RouteSpec {
   tags: string[];
   summary: string;
   description?: string;
-  request?: { params?: Schema; query?: Schema; headers?: Schema; body?: JsonContent & { required?: boolean } };
+  request?: { params?: Schema; query?: Schema; headers?: Schema; body?: JsonContent & { required?: false } };
   responses: Record<number, { description: string; content?: Record<string, { schema: Schema }>; headers?: object }>;
 }
 
@@ -127,12 +127,19 @@ export class Router extends Hono<Env> {
   /** The OpenAPI 3.1 document of every declared route. */
   document(head: { info: { title: string; version: string; [key: string]: unknown }; [key: string]: unknown }): object {
     const generator = new OpenAPIHono();
-    for (const { auth, ...definition } of this.specs) {
+    for (const { auth, ...definition } of this.specs.map(withRequiredBody)) {
       const operationId = `${definition.method}${definition.path}`.replace(/\W+/g, "_").replace(/_$/, "");
       generator.openAPIRegistry.registerPath({ ...definition, operationId, "x-auth-action": auth } as never);
     }
     return generator.getOpenAPI31Document({ openapi: "3.1.0", ...head });
   }
+}
+
+/** A body is required unless its route says otherwise. */
+function withRequiredBody(spec: RouteSpec): RouteSpec {
+  const body = spec.request?.body;
+  if (body === undefined) return spec;
+  return { ...spec, request: { ...spec.request, body: { required: true, ...body } as never } };
 }
 
 /** A router whose routes are declared with `route()`. */
@@ -144,13 +151,17 @@ function validated(spec: RouteSpec, handler: Handler<Env>): Handler<Env> {
   const { params, query, headers, body } = spec.request ?? {};
   const bodySchema = body?.content["application/json"].schema;
   const stored = bodySchema === undefined ? [] : storedPaths(bodySchema);
+  const optional = body?.required === false;
   return async (c, next) => {
     if (c.req.url.includes("%")) checkAddress(c.req.url);
     if (params !== undefined) c.req.addValidatedData("param", checked(params, c.req.param(), "path"));
     if (query !== undefined) c.req.addValidatedData("query", checked(query, queryRecord(c), "query"));
     if (headers !== undefined) c.req.addValidatedData("header", checked(headers, c.req.header(), "header"));
     if (bodySchema !== undefined) {
-      c.req.addValidatedData("json", checked(bodySchema, await readJson(c.req.raw, c.var.bodyLimit, stored), "body"));
+      c.req.addValidatedData(
+        "json",
+        checked(bodySchema, await readJson(c.req.raw, { limit: c.var.bodyLimit, optional, stored }), "body"),
+      );
     }
     return handler(c, next);
   };

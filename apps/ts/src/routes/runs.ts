@@ -194,7 +194,7 @@ export function runRoutes(deps: RunRouteDeps): Router {
     const run = await runs.cancel(c.var.scope, { thread_id, run_id }, { action, wait: waits });
     if (!waits) return c.body(null, 202);
     const values = await runs.reader.storedValues(c.var.scope, run);
-    c.header("location", locations(run, "join").location);
+    for (const [name, value] of Object.entries(locations(run, "join"))) c.header(name, value);
     return c.json(JSON.parse(values), 200);
   });
   return r;

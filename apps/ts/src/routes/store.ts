@@ -15,6 +15,7 @@ import {
   StorePut,
   StoreSearch,
   StoreSearchResult,
+  unknownOperator,
 } from "#schemas/store";
 import { describeIssues } from "./issues.ts";
 import type { Router } from "./router.ts";
@@ -30,7 +31,7 @@ const put = route({
   path: "/store/items",
   tags,
   summary: "Put an item",
-  request: { body: { required: true, ...json(StorePut) } },
+  request: { body: json(StorePut) },
   responses: { 204: { description: "Stored" }, ...failures(400, 422) },
 });
 
@@ -65,7 +66,7 @@ const remove = route({
   path: "/store/items",
   tags,
   summary: "Delete an item",
-  request: { body: { required: true, ...json(StoreDelete) } },
+  request: { body: json(StoreDelete) },
   responses: { 204: { description: "Gone, or never there" }, ...failures(422) },
 });
 
@@ -78,7 +79,7 @@ const search = route({
   description:
     "Newest first. The store has no index yet: a search with `query` lists like one without it, and a `Warning` header says so.",
   request: { body: json(StoreSearch) },
-  responses: { 200: { description: "A page of items", ...json(StoreSearchResult) }, ...failures(422) },
+  responses: { 200: { description: "A page of items", ...json(StoreSearchResult) }, ...failures(400, 422) },
 });
 
 const namespaces = route({
@@ -103,7 +104,7 @@ export function storeRoutes(store: StoreRepository, { rules = NO_TTL, logger }: 
     const { namespace, key, value, ttl } = c.req.valid("json");
     if (namespace.length === 0) throw new RuntimeError("bad_request", "namespace: cannot be empty");
     if (namespace[0] === "langgraph") {
-      throw new RuntimeError("invalid", 'namespace: the first label "langgraph" is reserved');
+      throw new RuntimeError("bad_request", 'namespace: the first label "langgraph" is reserved');
     }
     await store.put(c.var.scope, { namespace, key, value, ttl: ttl ?? rules.minutes });
     return c.body(null, 204);
@@ -120,6 +121,8 @@ export function storeRoutes(store: StoreRepository, { rules = NO_TTL, logger }: 
   });
   r.openapi(search, async (c) => {
     const { refresh_ttl: refresh = rules.refreshOnRead, query, ...wanted } = c.req.valid("json");
+    const wrong = unknownOperator(wanted.filter);
+    if (wrong !== undefined) throw new RuntimeError("bad_request", wrong);
     if (query !== undefined && query !== "") {
       warnUnindexed(logger, { request_id: c.var.requestId });
       c.header("Warning", `299 - "${UNINDEXED}"`);

@@ -67,7 +67,7 @@ const get = route({
   path: "/threads/{thread_id}",
   tags,
   summary: "Get a thread",
-  request: { params, query: z.object({ include: queryList(z.enum(["ttl"])) }) },
+  request: { params, query: z.object({ include: queryList(z.string()) }) },
   responses: { 200: { description: "The thread", ...json(Thread) }, ...failures(404, 422) },
 });
 

@@ -79,7 +79,7 @@ const Before = z
 
 export const HistoryRequest = z
   .object({
-    limit: pageLimit(10),
+    limit: pageLimit(1),
     before: Before,
     metadata: optional(Filter),
     checkpoint: optional(CheckpointRequest),

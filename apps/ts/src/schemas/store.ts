@@ -88,17 +88,17 @@ export const StoreDelete = z
 const OPERATORS = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"];
 
 /** Equality, or an object of operators, per key. */
-const StoreFilter = onlyStored(
-  Filter.superRefine((filter, context) => {
-    for (const [key, condition] of Object.entries(filter)) {
-      if (typeof condition !== "object" || condition === null || Array.isArray(condition)) continue;
-      const wrong = Object.keys(condition).find((name) => name.startsWith("$") && !OPERATORS.includes(name));
-      if (wrong === undefined) continue;
-      const message = `unknown operator ${wrong}; known are ${OPERATORS.join(", ")}`;
-      context.addIssue({ code: "custom", path: [key], message });
-    }
-  }),
-);
+const StoreFilter = onlyStored(Filter);
+
+/** What is wrong with the operators of a filter; undefined when they are known. */
+export function unknownOperator(filter: JsonObject | undefined): string | undefined {
+  for (const [key, condition] of Object.entries(filter ?? {})) {
+    if (typeof condition !== "object" || condition === null || Array.isArray(condition)) continue;
+    const wrong = Object.keys(condition).find((name) => name.startsWith("$") && !OPERATORS.includes(name));
+    if (wrong !== undefined) return `filter.${key}: unknown operator ${wrong}; known are ${OPERATORS.join(", ")}`;
+  }
+  return undefined;
+}
 
 /** Of `refresh_ttl`. */
 export const REFRESH =

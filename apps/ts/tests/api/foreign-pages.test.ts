@@ -113,7 +113,7 @@ describe("A page of another site", () => {
     ];
     const before = await threads();
     for (const headers of allowed) {
-      const made = await ask(api, { method: "POST", path: "/threads", headers });
+      const made = await ask(api, { method: "POST", path: "/threads", headers, body: "{}" });
       expect([headers, made.status]).toEqual([headers, 200]);
       expect(made.headers["access-control-allow-origin"]).toBe(headers.origin);
     }
@@ -125,7 +125,7 @@ describe("A page of an origin that the operator names", () => {
   it("may use the server, and localhost only where it is named too", async () => {
     await using api = await Api.start({ CORS_ALLOW_ORIGINS: "https://app.example/, studio" });
     const status = async (origin: string) =>
-      (await ask(api, { method: "POST", path: "/threads", headers: { origin } })).status;
+      (await ask(api, { method: "POST", path: "/threads", headers: { origin }, body: "{}" })).status;
     expect(await status("https://app.example")).toBe(200);
     expect(await status("https://smith.langchain.com")).toBe(200);
     expect(await status("http://app.example")).toBe(403);

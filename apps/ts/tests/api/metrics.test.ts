@@ -48,7 +48,7 @@ describe("Metrics", () => {
     const requests = (labels: string) => series.get(`agent_runtime_requests_total{${labels}}`);
     expect(requests('endpoint="/threads/{thread_id}",method="GET",status="404"')).toBe(2);
     expect(requests('endpoint="unmatched",method="GET",status="404"')).toBe(1);
-    expect(requests('endpoint="/threads/search",method="POST",status="400"')).toBe(1);
+    expect(requests('endpoint="/threads/search",method="POST",status="422"')).toBe(1);
     expect(requests('endpoint="unmatched",method="other",status="404"')).toBe(1);
     expect(series.get('lg_api_http_requests_total{method="GET",path="/threads/{thread_id}",status="404"}')).toBe(2);
     expect(series.get('agent_runtime_errors_total{type="not_found"}')).toBe(2);

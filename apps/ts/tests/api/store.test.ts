@@ -46,7 +46,7 @@ describe("Store", () => {
       "namespace[0]: Namespace labels cannot be empty or contain periods. Received: a.b",
     ]);
     expect((await put([""], "k", {})).status).toBe(422);
-    expect((await put(["langgraph"], "k", {})).status).toBe(422);
+    expect((await put(["langgraph"], "k", {})).status).toBe(400);
     expect((await put([], "k", {})).status).toBe(400);
     expect((await put(["a"], "", {})).status).toBe(422);
     expect((await api.get("/store/items?namespace=a")).status).toBe(400);
@@ -93,7 +93,7 @@ describe("Store", () => {
     expect(await search({ namespace_prefix: null, filter: { age: { $ne: 5 } } })).toEqual(["c", "a"]);
     const wrong = await api.post("/store/items/search", { filter: { age: { $near: 1 } } });
     expect([wrong.status, wrong.body.detail]).toEqual([
-      422,
+      400,
       "filter.age: unknown operator $near; known are $eq, $ne, $gt, $gte, $lt, $lte",
     ]);
   });

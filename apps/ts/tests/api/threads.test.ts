@@ -82,7 +82,7 @@ describe("Threads", () => {
       expect((await api.get(`/threads/${NOBODY}`)).body).toEqual({ detail: `Thread ${NOBODY} not found` });
       expect((await api.call("PATCH", `/threads/${NOBODY}`, { body: {} })).status).toBe(404);
       expect((await api.call("DELETE", `/threads/${NOBODY}`)).status).toBe(404);
-      expect((await api.get(`/threads/${NOBODY}?include=everything`)).status).toBe(422);
+      expect((await api.get(`/threads/${NOBODY}?include=everything`)).status).toBe(404);
     });
 
     it("merges metadata, and answers nothing when the client prefers so", async () => {

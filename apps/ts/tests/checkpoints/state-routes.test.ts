@@ -92,7 +92,7 @@ describe("State routes", () => {
       ["/history", { limit: 1001 }, 422, "limit: "],
       ["/history", { before: "nonsense" }, 422, "before"],
       ["/state", { values: "text" }, 422, "values"],
-      ["/state", { values: {}, as_node: "nowhere" }, 422, "nowhere"],
+      ["/state", { values: {}, as_node: "nowhere" }, 400, "nowhere"],
       ["/state", { values: {}, checkpoint_id: "1f000000-0000-6000-8000-000000000001" }, 404, "not found"],
       ["/state/checkpoint", {}, 422, "checkpoint"],
       ["/state?assistant_id=nobody", undefined, 404, "nobody"],

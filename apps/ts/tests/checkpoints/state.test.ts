@@ -235,7 +235,7 @@ describe("StateService", () => {
     const update = { values: { log: ["x"] }, as_node: "before", checkpoint: undefined, checkpoint_id: undefined };
     const threadId = await platform.thread({ graph_id: "outer" });
     expect(await failure(platform.state.update(ANONYMOUS, threadId, { ...update, as_node: "nowhere" }))).toStartWith(
-      "invalid: ",
+      "bad_request: ",
     );
     await platform.state.update(ANONYMOUS, threadId, update);
     await platform.claim(threadId, await platform.assistant("outer"));

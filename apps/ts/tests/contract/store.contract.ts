@@ -72,7 +72,7 @@ export function storeContract(engine: Engine): void {
         [{ tag: { $gte: "y" } }, ["two"]],
       ];
       for (const [filter, expected] of table) expect([filter, await keys({ filter })]).toEqual([filter, expected]);
-      await expect(keys({ filter: { score: { $near: 1 } } })).rejects.toMatchObject({ code: "invalid" });
+      await expect(keys({ filter: { score: { $near: 1 } } })).rejects.toMatchObject({ code: "bad_request" });
     });
 
     it("compares texts by code points, and as numbers what reads as a decimal number and nothing else", async () => {

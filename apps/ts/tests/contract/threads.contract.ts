@@ -146,7 +146,7 @@ export function threadsContract(engine: Engine): void {
       expect((await ids({ status: "idle" })).sort()).toEqual([run.thread_id, other].sort());
     });
 
-    it("sorts by the known columns, newest first by default, and says whether more follows", async () => {
+    it("sorts by the known columns, what changed last first by default, and says whether more follows", async () => {
       const later = async (metadata: object) => {
         await bench.advance(10);
         return made(metadata);
@@ -160,9 +160,10 @@ export function threadsContract(engine: Engine): void {
       await bench.advance(10);
       await threads().patch(ALICE, first, { metadata: {} });
       expect((await threads().search(ALICE, { ...PAGE, sort_by: "updated_at" })).items[0]?.thread_id).toBe(first);
+      expect((await threads().search(ALICE, PAGE)).items.map((t) => t.thread_id)).toEqual([first, third, second]);
       const byId = await threads().search(ALICE, { ...PAGE, sort_by: "thread_id", sort_order: "asc" });
       expect(byId.items.map((t) => t.thread_id)).toEqual([first, second, third].sort());
-      const last = await threads().search(ALICE, { limit: 2, offset: 2, metadata: {} });
+      const last = await threads().search(ALICE, { limit: 2, offset: 2, metadata: {}, sort_by: "created_at" });
       expect(last).toMatchObject({ items: [{ thread_id: first }], more: false });
     });
 

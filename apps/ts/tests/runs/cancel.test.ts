@@ -30,6 +30,7 @@ describe("cancelling runs", () => {
     const second = await running();
     const over = await server.post(`${runPath(second.run)}/cancel?wait=1&action=interrupt`);
     expect([over.status, over.headers.get("location")]).toEqual([200, `${runPath(second.run)}/join`]);
+    expect(over.headers.get("content-location")).toBe(runPath(second.run));
     expect(over.body).toMatchObject({ trail: ["before"] });
     expect((await server.run(second.run)).status).toBe("interrupted");
   });

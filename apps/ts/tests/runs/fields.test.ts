@@ -34,6 +34,16 @@ describe("the fields of a run", () => {
     expect((await server.post(`/threads/${id}/history`, { before: "" })).status).toBe(200);
   });
 
+  it("takes an empty stream_mode for the default, and one state for a history without a limit", async () => {
+    const { runs, id } = await server.thread();
+    const events = await server.stream(runs, { assistant_id: "breakpoints", input: {}, stream_mode: [] });
+    expect(events.map(({ event }) => event)).toEqual(["metadata", "values", "values", "values", "end"]);
+    expect((await server.post(`/threads/${id}/history`, {})).body).toHaveLength(1);
+    expect((await server.get(`/threads/${id}/history`)).body).toHaveLength(5);
+    expect((await server.post("/threads/search", { ids: [] })).body[0].thread_id).toBe(id);
+    expect((await server.get(`/threads/${id}?include=unknown&include=ttl`)).status).toBe(200);
+  });
+
   it("gives its metadata to the thread that it makes, and not to one that is there", async () => {
     const made = crypto.randomUUID();
     const mine = { mark: crypto.randomUUID() };

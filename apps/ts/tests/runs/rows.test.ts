@@ -126,14 +126,31 @@ describe("the rows of runs and threads", () => {
       expect(values.path).toEqual(["one", "a", "b", "c"]);
     });
 
-    it("is not deleted while it waits or runs", async () => {
+    it("is stopped when it is deleted while it runs or waits, and what it wrote is taken back", async () => {
       const thread = await server.thread();
-      const { body: run } = await server.post(thread.runs, { assistant_id: "gate", input: { name: "kept" } });
-      await arrival("kept");
+      await server.post(`${thread.runs}/wait`, {
+        assistant_id: "gate",
+        input: { name: "x", trail: ["first"] },
+        interrupt_before: ["wait"],
+      });
+      const { body: run } = await server.post(thread.runs, { assistant_id: "gate", input: { name: "deleted" } });
+      await arrival("deleted");
       const { body: pending } = await server.post(thread.runs, one);
-      for (const each of [run, pending]) expect((await server.call("DELETE", runPath(each))).status).toBe(409);
-      open("kept");
-      await server.reached(pending, "success");
+      const { body: last } = await server.post(thread.runs, { assistant_id: "breakpoints", input: {} });
+      const joined = server.get(`${runPath(run)}/join`);
+      for (const each of [pending, run]) {
+        const gone = await server.call("DELETE", runPath(each));
+        expect([gone.status, gone.text]).toEqual([204, ""]);
+        expect((await server.get(runPath(each))).status).toBe(404);
+      }
+      expect((await joined).status).toBe(200);
+      await server.reached(last, "success");
+      open("deleted");
+      const { values } = (await server.get(`/threads/${thread.id}/state`)).body;
+      expect(values).toEqual({ path: ["a", "b", "c"] });
+      expect((await server.get(thread.runs)).body.map(({ run_id }: { run_id: string }) => run_id)).not.toContain(
+        run.run_id,
+      );
     });
   });
 

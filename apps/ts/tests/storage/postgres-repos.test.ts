@@ -224,7 +224,7 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     const purge = "select fractal.purge_thread($1)";
     const hide =
       "with lane as (update fractal.lanes set epoch = epoch + 1 where thread_id = $1 returning thread_id) " +
-      "update fractal.threads t set hidden = true from lane where t.thread_id = lane.thread_id";
+      "update fractal.threads t set hidden = true, status = 'idle' from lane where t.thread_id = lane.thread_id";
     for (const change of [purge, hide]) {
       for (const strategy of ["delete", "keep_latest"] as const) {
         const { thread_id: threadId } = await create(bench, id(), { after_seconds: 60 });

@@ -66,7 +66,7 @@ describe("a run that fails on its input", () => {
         const start = { assistant_id: graph, input: { data: 1, sum: 1 } };
         expect((await server.post(`${thread.runs}/wait`, start)).body.sum).toBe(1);
         const refused = await server.post(`/threads/${thread.id}/state`, { values, as_node: "second" });
-        expect([refused.status, refused.body.detail]).toEqual([422, expect.stringContaining("The update was refused")]);
+        expect([refused.status, refused.body.detail]).toEqual([400, expect.stringContaining("The update was refused")]);
         const next = await server.post(`${thread.runs}/wait`, { assistant_id: graph, input: { sum: 2 } });
         expect([next.body.sum, next.body.__error__]).toEqual([3, undefined]);
         const state = await server.get(`/threads/${thread.id}/state`);

@@ -158,7 +158,7 @@ function tracerKeys(request: RunCreate): JsonObject {
 }
 
 export function streamModes(asked: RunCreate["stream_mode"]): StreamMode[] {
-  if (asked == null) return ["values"];
-  const list = Array.isArray(asked) ? asked : [asked];
+  const list = [asked ?? []].flat();
+  if (list.length === 0) return ["values"];
   return STREAM_MODES.filter((mode) => list.includes(mode));
 }

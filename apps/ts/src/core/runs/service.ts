@@ -14,7 +14,7 @@ import { GOING, isGoing } from "./deletions.ts";
 import { followRun } from "./ending.ts";
 import { TenantClocks } from "./fairness.ts";
 import type { RunEnvironment } from "./prepare.ts";
-import { RunReader, StreamSuspended } from "./read.ts";
+import { isOver, RunReader, StreamSuspended } from "./read.ts";
 import { batchDigest, keyInBatch, mustRepeat } from "./replay.ts";
 import type { CreateOutcome, NewRun, RunQuery, RunRecord } from "./repository.ts";
 import type { Worker } from "./worker.ts";
@@ -194,12 +194,10 @@ export class RunService {
     return this.#runs.list(scope, threadId, query);
   }
 
-  /** Deletes a run that is over, with its checkpoints and log. */
+  /** Deletes a run with its checkpoints and log; one that waits or runs is stopped before. */
   async remove(scope: AuthScope, threadId: string, runId: string): Promise<void> {
     const run = await this.get(scope, runId, threadId);
-    if (run.status === "pending" || run.status === "running") {
-      throw new RuntimeError("conflict", `Run ${runId} is ${run.status}; cancel it first`);
-    }
+    if (!isOver(run)) await this.#stopAll(scope, [run]);
     this.#deps.env.deletions.add(run.run_id);
     await this.#runs.remove(scope, runId);
   }

@@ -76,7 +76,9 @@ export class ThreadService {
   /** @param extract Alias to path; see compileExtract. */
   async search(scope: AuthScope, query: ThreadQuery, extract?: Record<string, string>): Promise<Page<Thread>> {
     const extractor = extract === undefined ? undefined : compileExtract(extract);
-    const page = await this.#threads.search(scope, query);
+    // No ids at all are no condition, as on LangGraph Platform.
+    const ids = query.ids?.length === 0 ? undefined : query.ids;
+    const page = await this.#threads.search(scope, { ...query, ids });
     const items = page.items.map(withoutTtl);
     if (extractor === undefined) return { items, more: page.more };
     return { items: items.map((thread) => ({ ...thread, extracted: extractor(thread) })), more: page.more };

@@ -6,7 +6,7 @@ import type { JsonObject } from "#schemas/common";
 export function refused(error: unknown): unknown {
   if (error instanceof RuntimeError || error instanceof LeaseLostError) return error;
   const { message } = error as Error;
-  return new RuntimeError("invalid", `The update was refused: ${message}`, { cause: error });
+  return new RuntimeError("bad_request", `The update was refused: ${message}`, { cause: error });
 }
 
 /** Commands must be of the graph's own copy of langgraph. */

@@ -180,8 +180,8 @@ export class StateService {
   }
 
   /**
-   * RuntimeError conflict while a run is pending or running, bad_request when no graph is known for the thread, invalid
-   * when the graph refuses the update. If the process dies after the checkpoint is stored, the state is written and
+   * RuntimeError conflict while a run is pending or running, bad_request when no graph is known for the thread or
+   * the graph refuses the update. If the process dies after the checkpoint is stored, the state is written and
    * only the thread's cached values are behind, until the next run or write.
    */
   async update(scope: AuthScope, threadId: string, update: StateWrite): Promise<StateUpdated> {

@@ -8,7 +8,10 @@ export function isOperators(wanted: unknown): wanted is JsonObject {
 }
 
 export function unknownOperator(operator: string): RuntimeError {
-  return new RuntimeError("invalid", `Unknown filter operator ${operator}; known are $eq, $ne, $gt, $gte, $lt, $lte`);
+  return new RuntimeError(
+    "bad_request",
+    `Unknown filter operator ${operator}; known are $eq, $ne, $gt, $gte, $lt, $lte`,
+  );
 }
 
 /** Texts that count as numbers in a comparison, in the words of JavaScript and of PostgreSQL alike: decimal ones, and blank ones as 0. */

@@ -105,11 +105,11 @@ export function postgresThreads(database: Database): ThreadRepository {
 }
 
 async function search(database: Database, scope: AuthScope, query: ThreadQuery): Promise<Page<Thread>> {
-  const { status, sort_by: sortBy = "created_at", limit, offset, max_bytes: most } = query;
+  const { status, sort_by: sortBy = "updated_at", limit, offset, max_bytes: most } = query;
   if (status !== undefined || sortBy === "status") await database.rows(RIPEN);
   const { from, where } = scanOf(scope, query);
   const direction = query.sort_order === "asc" ? "asc" : "desc";
-  const order = `${SORT[sortBy] ?? "t.created_at"} ${direction}, t.seq ${direction}`;
+  const order = `${SORT[sortBy] ?? "t.updated_at"} ${direction}, t.seq ${direction}`;
   // The page first: values and interrupts are looked up for its rows alone.
   const page =
     `select t.* from ${from} where ${where.text} order by ${order} ` +

@@ -138,7 +138,7 @@ export function sqliteThreads(connection: Connection): ThreadRepository {
     search: async (scope, query) => {
       await connection.read(() => ripenForRead(connection));
       const direction = query.sort_order === "asc" ? "asc" : "desc";
-      const by = SORT[query.sort_by ?? "created_at"] ?? "t.created_at";
+      const by = SORT[query.sort_by ?? "updated_at"] ?? "t.updated_at";
       const page = await pageOf(connection, scanOf(scope, query, { id: "t.id", by, direction }), query);
       const items = await loadPage(connection, page.items, {
         weigh: WEIGH,

@@ -6,6 +6,7 @@ import { WRITES } from "./001-writes.ts";
 import { CHECKPOINT_ORDER } from "./002-checkpoint-order.ts";
 import { QUARANTINE } from "./003-quarantine.ts";
 import { LATEST_GRAPH } from "./004-latest-graph.ts";
+import { RECENT_THREADS } from "./005-recent-threads.ts";
 
 /**
  * A step of the schema. It only adds: functions carry their version in their name, and what is no longer used goes a
@@ -23,7 +24,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 2, compatibleFrom: 1, sql: CHECKPOINT_ORDER },
   { version: 3, compatibleFrom: 1, sql: QUARANTINE },
   { version: 4, compatibleFrom: 1, sql: LATEST_GRAPH },
+  { version: 5, compatibleFrom: 1, sql: RECENT_THREADS },
 ];
 
 /** What this server needs. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
