@@ -10,7 +10,9 @@ export class BareReader {
   bytes = 0;
   /** The last event id that was seen. */
   lastId: string | undefined;
+  /** Whether all of the event `end` has come: the connection may be cut within it. */
   ended = false;
+  #ending = false;
   closed = false;
   readonly #keep: boolean;
   /** Ids of all events, and a hash over id and data of each, when it keeps them. */
@@ -60,7 +62,8 @@ export class BareReader {
         this.lastId = line.slice(4);
         if (this.#keep) this.ids.push(this.lastId);
       }
-      if (line === "event: end") this.ended = true;
+      if (line === "event: end") this.#ending = true;
+      if (line === "" && this.#ending) this.ended = true;
       if (this.#keep && /^(?:id|event|data): /.test(line)) this.#hash.update(`${line}\n`);
     }
   }

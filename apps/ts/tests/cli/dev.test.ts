@@ -47,7 +47,8 @@ for (const [name, engine] of engines) {
       const info = (await (await fetch(`${url}/info`)).json()) as { graphs: string[] };
       expect(info.graphs).toEqual(["speaker"]);
       expect(await ask(url)).toMatchObject({ said: "one!" });
-      expect(readFileSync(join(project.dir, ".gitignore"), "utf8")).toBe("node_modules/\n.fractal/\n");
+      expect(readFileSync(join(project.dir, ".fractal", ".gitignore"), "utf8")).toBe("*\n");
+      expect(readFileSync(join(project.dir, ".gitignore"), "utf8")).toBe("node_modules/\n");
     }, 30_000);
 
     it("reloads a changed graph and what it imports, on the same address", async () => {

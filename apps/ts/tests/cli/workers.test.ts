@@ -58,7 +58,7 @@ for (const [name, engine, command, skip] of engines) {
         started.child.kill("SIGTERM");
         expect(await started.exit).toEqual([0, null]);
         for (const pid of replaced) expect(() => process.kill(pid, 0)).toThrow();
-        expect(started.out.seen().match(/Fractal Agents Runtime/g)).toHaveLength(1);
+        expect(started.out.seen().match(/server is ready/g)).toHaveLength(1);
         expect(started.err.seen()).toBe("Worker 1 ended unexpectedly (SIGKILL); starting it again.\n");
       }, 90_000);
     },
