@@ -194,10 +194,10 @@ export function runsContract(engine: Engine): void {
         expect(next.run.epoch).toBe(2);
       });
 
-      it("leaves a delayed run alone until it is due, and the thread idle until then", async () => {
+      it("leaves a delayed run alone until it is due, and the thread busy from its creation on", async () => {
         const run = await create(bench, id(), { after_seconds: 5 });
         expect(Date.parse(run.run_at) - Date.parse(run.created_at)).toBe(5000);
-        expect(await thread(run.thread_id)).toMatchObject({ status: "idle" });
+        expect(await thread(run.thread_id)).toMatchObject({ status: "busy" });
         expect(await runs().claim(WORKER)).toEqual([]);
         const wait = (await runs().outlook([])).due_in_ms as number;
         expect(wait > 4000 && wait <= 5000).toBe(true);
@@ -212,7 +212,7 @@ export function runsContract(engine: Engine): void {
         const now = await create(bench, delayed.thread_id);
         const { fence } = await claimed(bench, now.run_id);
         await runs().finish(fence, outcome());
-        expect(await thread(delayed.thread_id)).toMatchObject({ status: "idle" });
+        expect(await thread(delayed.thread_id)).toMatchObject({ status: "busy" });
         await bench.advance(60_000);
         expect((await claimed(bench, delayed.run_id)).run.epoch).toBe(2);
       });

@@ -301,7 +301,7 @@ export class LanesModel {
   }
 
   #isBusy(thread: ModelThread): boolean {
-    return this.#active(thread) !== undefined || this.#pending(thread).some((run) => run.runAt <= this.now);
+    return this.#active(thread) !== undefined || this.#pending(thread).length > 0;
   }
 
   /** Tried runs first, then by due time and creation: and only that one, however long it has to wait. */

@@ -44,14 +44,14 @@ describe("the queue of runs", () => {
   });
 
   describe("after_seconds", () => {
-    it("keeps the run pending and its thread free until it is due, then busy", async () => {
+    it("keeps the run pending until it is due, and its thread busy from the beginning", async () => {
       const thread = await server.thread();
       const name = "delayed";
       const began = performance.now();
       const body = { assistant_id: "gate", input: { name }, after_seconds: 0.4 };
       const { body: run } = await server.post(thread.runs, body);
       const status = async () => (await server.get(`/threads/${thread.id}`)).body.status;
-      expect(await status()).toBe("idle");
+      expect(await status()).toBe("busy");
       await arrival(name);
       expect(performance.now() - began).toBeGreaterThan(380);
       expect(await status()).toBe("busy");

@@ -138,9 +138,9 @@ describe.skipIf(missing !== undefined)("Postgres repositories, beyond the contra
     await expect(storage.store.get(ALICE, { namespace: ["n"], key: "a\0" })).rejects.toMatchObject({ code: "invalid" });
   });
 
-  it("shows a thread as busy from the moment its delayed run is due", async () => {
+  it("shows a thread as busy with a delayed run, also when its time has come", async () => {
     const { thread_id: threadId } = await create(bench, id(), { after_seconds: 60 });
-    expect((await storage.threads.find(ALICE, threadId))?.status).toBe("idle");
+    expect((await storage.threads.find(ALICE, threadId))?.status).toBe("busy");
     await bench.advance(61_000);
     expect((await storage.threads.find(ALICE, threadId))?.status).toBe("busy");
     expect((await storage.threads.search(ALICE, PAGE)).items[0]?.status).toBe("busy");

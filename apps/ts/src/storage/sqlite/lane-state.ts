@@ -92,8 +92,8 @@ export const NEW_HEAD = { not_before: null, attempt: 0, quarantine: null, quaran
 
 /**
  * Makes the earliest pending run the head of an idle lane. A run that was tried before stands first by itself: while it
- * waits nothing else of its thread is started, so nothing pending is earlier. True when the thread is busy with it: its
- * time has come, though it may still have to wait out a backoff.
+ * waits nothing else of its thread is started, so nothing pending is earlier. True when there is one: the thread is busy
+ * with it, also when its time has not come.
  */
 export function promote(connection: Connection, thread: number): boolean {
   const next = connection
@@ -112,7 +112,7 @@ export function promote(connection: Connection, thread: number): boolean {
     return false;
   }
   setHead(connection, thread, next);
-  return next.run_at <= connection.now();
+  return true;
 }
 
 /** A suspect is not ready: it is claimed apart, or like others when it has waited for too long. */
@@ -187,14 +187,14 @@ export function restingStatus(connection: Connection, thread: number): ThreadSta
   return state.unfinished === 1 ? "interrupted" : "idle";
 }
 
-/** Status after runs went away without having finished. A delayed run does not count until its time has come. */
+/** Status after runs went away without having finished: busy with what runs or waits, else at rest. */
 export function settle(connection: Connection, thread: number): void {
   const busy = connection
     .sql(
       "select 1 as busy from runs where thread = ?1 and status = 'running' union all " +
-        "select 1 from runs where thread = ?1 and status = 'pending' and run_at <= ?2 limit 1",
+        "select 1 from runs where thread = ?1 and status = 'pending' limit 1",
     )
-    .get(thread, connection.now());
+    .get(thread);
   setThreadStatus(connection, thread, busy === undefined ? restingStatus(connection, thread) : "busy");
 }
 

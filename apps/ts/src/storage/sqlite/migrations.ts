@@ -4,9 +4,10 @@ import { INITIAL } from "./migrations/001-initial.ts";
 import { CHECKPOINT_ORDER } from "./migrations/002-checkpoint-order.ts";
 import { QUARANTINE } from "./migrations/003-quarantine.ts";
 import { RECENT_THREADS } from "./migrations/004-recent-threads.ts";
+import { DELAYED_RUNS } from "./migrations/005-delayed-runs.ts";
 
 /** In order; the position (from 1) is the version that the file records in `user_version`. Never change a shipped one. */
-const MIGRATIONS: readonly string[] = [INITIAL, CHECKPOINT_ORDER, QUARANTINE, RECENT_THREADS];
+const MIGRATIONS: readonly string[] = [INITIAL, CHECKPOINT_ORDER, QUARANTINE, RECENT_THREADS, DELAYED_RUNS];
 
 export function versionOf(db: SqliteDatabase): number {
   return db.prepare("pragma user_version").get<{ user_version: number }>()?.user_version ?? 0;

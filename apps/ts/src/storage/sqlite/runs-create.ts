@@ -4,7 +4,7 @@ import type { CreateOutcome, NewRun } from "#core/runs/repository";
 import { allowed } from "../common/json-filters.ts";
 import { iso, parseKept, type RunRow, SELECT_RUN, toRun } from "../common/run-rows.ts";
 import type { Connection } from "./connection.ts";
-import { endRun, type LaneRow, NEW_HEAD, promote, setHead, settle } from "./lane-state.ts";
+import { endRun, type LaneRow, NEW_HEAD, promote, setHead } from "./lane-state.ts";
 import { purgeRun } from "./purge.ts";
 import { ttlOf } from "./thread-rows.ts";
 
@@ -48,8 +48,6 @@ export function createRun(connection: Connection, scope: AuthScope, run: NewRun)
   // Ending the pending runs may have changed the head, and a thread without a lane gets one.
   const lane = displaced === NOBODY ? laneIn(found) : laneIn(threadLane(connection, run.thread_id) as ThreadLane);
   const record = insertRun(connection, scope, { run: layered(run, found.metadata), thread: found.thread, lane });
-  // A delayed run in place of the ones that kept the thread busy.
-  if (displaced !== NOBODY && run.after_seconds > 0) settle(connection, found.thread);
   return { kind: "created", run: record, claimed: false, ...displaced };
 }
 
@@ -147,7 +145,7 @@ function insertThread(connection: Connection, scope: AuthScope, run: NewRun): nu
       scope.tenant,
       scope.owner,
       run.stateless ? 1 : 0,
-      run.after_seconds > 0 ? "idle" : "busy",
+      "busy",
       strategy,
       minutes,
       expiresAt,
@@ -159,7 +157,7 @@ function insertThread(connection: Connection, scope: AuthScope, run: NewRun): nu
   return (row as { id: number }).id;
 }
 
-/** The thread is busy from now on if the run is due; its metadata name graph and assistant of its latest run. */
+/** The thread is busy from now on; its metadata name graph and assistant of its latest run. */
 function touchThread(connection: Connection, run: NewRun, found: ThreadLane): void {
   const known = parseKept(found.metadata);
   if (found.bound === 0 || known.graph_id !== run.graph_id || known.assistant_id !== run.assistant_id) {
@@ -168,7 +166,6 @@ function touchThread(connection: Connection, run: NewRun, found: ThreadLane): vo
       .sql("update threads set bound = 1, metadata = ? where id = ?")
       .run(JSON.stringify(metadata), found.thread);
   }
-  if (run.after_seconds > 0) return;
   connection
     .sql("update threads set status = 'busy', updated_at = max(?, updated_at + 1) where id = ?")
     .run(connection.now(), found.thread);

@@ -39,7 +39,7 @@ begin
       v_now := fractal.now_ms();
       insert into fractal.threads (thread_id, tenant, owner, hidden, status, bound, ttl_strategy, ttl_minutes, expires_at,
           state_updated_at, created_at, updated_at, metadata)
-        values (n.thread_id, n.tenant, n.owner, n.stateless, case when n.delay_ms > 0 then 'idle' else 'busy' end, true,
+        values (n.thread_id, n.tenant, n.owner, n.stateless, 'busy', true,
           n.ttl_strategy, n.ttl_minutes, v_now + (n.ttl_minutes * 60000)::bigint, v_now, v_now, v_now,
           n.thread_metadata || jsonb_build_object('graph_id', n.graph_id, 'assistant_id', n.assistant_id))
         on conflict do nothing;
@@ -93,8 +93,7 @@ begin
       metadata = case when x.metadata @> jsonb_build_object('graph_id', n.graph_id, 'assistant_id', n.assistant_id)
         then x.metadata
         else x.metadata || jsonb_build_object('graph_id', n.graph_id, 'assistant_id', n.assistant_id) end,
-      status = case when n.delay_ms = 0 then 'busy' else x.status end,
-      updated_at = case when n.delay_ms = 0 then greatest(v_now, x.updated_at + 1) else x.updated_at end
+      status = 'busy', updated_at = greatest(v_now, x.updated_at + 1)
       where x.thread_id = n.thread_id and not x.hidden returning x.metadata into v_metadata;
     -- It was deleted, or its deletion has begun, since it was looked at.
     if not found then
@@ -140,10 +139,6 @@ begin
     update fractal.lanes x set head_seq = r.seq, head_at = r.run_at, head_retry = false, head_pri = r.priority,
       head_vt = r.vt, head_graph = r.graph_id, ready = v_due
       where x.thread_id = n.thread_id;
-  end if;
-  -- A delayed run in place of the ones that kept the thread busy.
-  if n.delay_ms > 0 and cardinality(ended) + cardinality(removed) + cardinality(cancelled) > 0 then
-    perform fractal.settle(n.thread_id);
   end if;
   kind := 'created';
   -- The caller has just sent them.

@@ -1,3 +1,5 @@
+import { SETTLE } from "../functions/settle.ts";
+
 /**
  * What the lane of a thread goes through, as in storage/sqlite/lane-state.ts. These functions are called by others that
  * hold the lane's row lock already: lane first, then runs, then the thread, then what belongs to it, so there are no
@@ -44,18 +46,7 @@ create function fractal.resting_status(p_thread uuid) returns text language sql 
     else 'idle' end
 $$;
 
--- Status after runs went away without having finished. A delayed run does not count until its time has come.
-create function fractal.settle(p_thread uuid) returns void language plpgsql as $$
-begin
-  if exists (select from fractal.runs where thread_id = p_thread and status = 'running')
-    or exists (select from fractal.runs where thread_id = p_thread and status = 'pending' and run_at <= fractal.now_ms())
-  then
-    perform fractal.set_thread_status(p_thread, 'busy');
-  else
-    perform fractal.set_thread_status(p_thread, fractal.resting_status(p_thread));
-  end if;
-end $$;
-
+${SETTLE}
 create function fractal.is_held(p_thread uuid) returns boolean language sql as $$
   select exists (select from fractal.lanes
     where thread_id = p_thread and (active is not null or head_seq is not null))

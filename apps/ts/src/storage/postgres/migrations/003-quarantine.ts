@@ -1,3 +1,5 @@
+import { PROMOTE } from "../functions/promote.ts";
+
 /**
  * Runs whose process died are suspects, and are tried apart until it is known which of them ends processes
  * (core/runs/policy.ts, which also has the numbers: `p_policy`). State writes live by the lease of their worker.
@@ -16,32 +18,7 @@ create index lanes_suspects on fractal.lanes (suspect_at) where suspect_seq = he
 alter table fractal.workers add column lost_at bigint, add column swept boolean not null default false;
 
 -- As in step 1; a suspect is kept apart: it is not ready, and becomes so only when it has waited for too long.
-create or replace function fractal.promote(p_thread uuid, p_free boolean, p_bump integer) returns boolean language plpgsql as $$
-declare
-  v_now bigint := fractal.now_ms();
-  v_due boolean;
-begin
-  update fractal.lanes l set
-    active = case when p_free then null else l.active end,
-    active_seq = case when p_free then null else l.active_seq end,
-    worker_id = case when p_free then null else l.worker_id end,
-    writer_since = case when p_free then null else l.writer_since end,
-    epoch = l.epoch + p_bump,
-    head_seq = r.seq, head_at = greatest(r.run_at, r.not_before, r.quarantine_until),
-    head_retry = coalesce(r.attempt > 0, false),
-    head_pri = coalesce(r.priority, 0), head_vt = r.vt, head_graph = r.graph_id,
-    ready = coalesce(greatest(r.run_at, r.not_before, r.quarantine_until) <= v_now, false),
-    suspect_seq = case when r.quarantine is not null then r.seq end, suspect_group = r.quarantine,
-    suspect_at = case when r.quarantine is not null then greatest(r.run_at, r.not_before, v_now) end
-    from (select) one left join lateral (
-      select x.seq, x.run_at, x.not_before, x.attempt, x.graph_id, x.priority, x.vt, x.quarantine, x.quarantine_until
-        from fractal.runs x
-        where x.thread_id = p_thread and x.status = 'pending' order by x.run_at, x.seq limit 1) r on true
-    where l.thread_id = p_thread
-    returning coalesce(r.run_at <= v_now, false) into v_due;
-  return coalesce(v_due, false);
-end $$;
-
+${PROMOTE}
 -- Whether the present attempt has stored a checkpoint.
 create function fractal.progressed(r fractal.runs) returns boolean language sql as $$
   select exists (select from fractal.checkpoints c

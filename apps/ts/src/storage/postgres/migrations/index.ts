@@ -7,6 +7,7 @@ import { CHECKPOINT_ORDER } from "./002-checkpoint-order.ts";
 import { QUARANTINE } from "./003-quarantine.ts";
 import { LATEST_GRAPH } from "./004-latest-graph.ts";
 import { RECENT_THREADS } from "./005-recent-threads.ts";
+import { DELAYED_RUNS } from "./006-delayed-runs.ts";
 
 /**
  * A step of the schema. It only adds: functions carry their version in their name, and what is no longer used goes a
@@ -25,7 +26,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { version: 3, compatibleFrom: 1, sql: QUARANTINE },
   { version: 4, compatibleFrom: 1, sql: LATEST_GRAPH },
   { version: 5, compatibleFrom: 1, sql: RECENT_THREADS },
+  { version: 6, compatibleFrom: 1, sql: DELAYED_RUNS },
 ];
 
 /** What this server needs. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
