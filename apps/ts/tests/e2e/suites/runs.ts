@@ -125,7 +125,7 @@ export function runsSuite(session: SdkSession): void {
       const asked = Date.now();
       const run = await session.create(id, "counter", { input: { steps: 1 }, afterSeconds: 1 });
       expect((await client.runs.get(id, run.run_id)).status).toBe("pending");
-      expect((await client.threads.get(id)).status).toBe("idle");
+      expect((await client.threads.get(id)).status).toBe("busy");
       expect((await client.runs.join(id, run.run_id)) as unknown).toMatchObject({ count: 1 });
       expect(Date.now() - asked).toBeGreaterThanOrEqual(990);
     });
