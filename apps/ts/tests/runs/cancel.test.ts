@@ -81,7 +81,7 @@ describe("cancelling runs", () => {
     await server.reached(third, "success");
     expect((await server.run(first)).status).toBe("success");
     await server.post(thread.runs, { ...body, after_seconds: 100 });
-    expect((await shown(thread)).status).toBe("idle");
+    expect((await shown(thread)).status).toBe("busy");
   });
 
   it("removes a pending run that is rolled back", async () => {
