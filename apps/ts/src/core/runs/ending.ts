@@ -51,7 +51,8 @@ export async function resultOf(env: Reading, scope: AuthScope, run: RunRecord): 
 export async function asEnded({ storage }: Reading, scope: AuthScope, run: RunRecord): Promise<RunRecord> {
   if (run.status !== "interrupted" || run.error !== null || run.stateless) return run;
   const thread = await storage.threads.find(scope, run.thread_id);
-  return isGoing(thread) ? { ...run, error: THREAD_DELETED } : run;
+  // Between the two looks the deletion may have been completed: without its thread a run has no result.
+  return thread === undefined || isGoing(thread) ? { ...run, error: THREAD_DELETED } : run;
 }
 
 /**
